@@ -1,0 +1,374 @@
+//! The client: puka's calls, each a few lines. The protocol is in `connection/`, waiting in `waiting.rs`, and what a
+//! program with an event loop of its own needs in `embedding.rs`.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::connection::{Request, Settle};
+use crate::driver::Driver;
+use crate::error::{Error, Result};
+use crate::message::{Delivery, Message};
+use crate::options::{
+    ClientOptions, Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get,
+    QueueBind, QueueDeclare, QueueDelete, Requeue,
+};
+use crate::outcome::{CancelOk, Connected, QueueDeclareOk};
+use crate::promise::{Promise, PromiseId};
+use crate::url::AmqpUrl;
+use crate::wire::ShortStr;
+
+/// Tells the promises of one client from another's.
+static CLIENTS: AtomicU32 = AtomicU32::new(0);
+
+/// A client of one RabbitMQ broker.
+///
+/// Every request returns a [`Promise`] at once and never fails at the call: what goes wrong comes from the wait or
+/// the callback. Nothing is written before the program waits or loops, but that a publish past the
+/// [high-water mark](ClientOptions::high_water_mark) makes room.
+///
+/// Each request has a channel of the connection to itself, so an AMQP error on one touches no other. Those beyond the
+/// broker's limit (2047 channels, unless it is told otherwise) wait their turn; where consumers and unacknowledged
+/// deliveries hold all channels, so that the turn might never come, they fail with [`Error::NoFreeChannel`].
+///
+/// Requests made while the connection is being opened wait for it. Without a connection they fail with
+/// [`Error::NotConnected`].
+#[derive(Debug)]
+pub struct Client {
+    id: u32,
+    pub(crate) driver: Driver,
+    /// Set by `loop_break`.
+    pub(crate) is_broken: bool,
+}
+
+impl Client {
+    /// A client of the broker at an [AMQP URL](https://www.rabbitmq.com/docs/uri-spec); it does not connect yet.
+    ///
+    /// `amqp://user:password@host:port/vhost`, each part percent-encoded where needed. All parts but the scheme have
+    /// defaults: `guest`, `guest`, `localhost`, 5672 and `/`. An empty vhost is `/`, as in puka.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`].
+    pub fn new(url: &str) -> Result<Self> {
+        Self::with_options(url, ClientOptions::default())
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`].
+    pub fn with_options(url: &str, options: ClientOptions) -> Result<Self> {
+        let url = AmqpUrl::parse(url).map_err(Error::InvalidUrl)?;
+        if url.tls {
+            return Err(Error::InvalidUrl(
+                "amqps:// needs TLS, which this version of puka does not have".into(),
+            ));
+        }
+        let id = CLIENTS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            id,
+            driver: Driver::new(id, url, options),
+            is_broken: false,
+        })
+    }
+
+    /// Connects and logs in. It may be called again after a close, or a loss.
+    ///
+    /// The call looks the host's name up, which may block for as long as
+    /// [`connect_timeout`](ClientOptions::connect_timeout) says; the rest happens while the program waits. Of several
+    /// addresses each is tried in turn.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::ConnectionBroken`], [`Error::UnsupportedProtocol`], or the broker's word:
+    /// [`Error::AccessRefused`] for a wrong password, [`Error::NotAllowed`] for an unknown vhost.
+    pub fn connect(&mut self) -> Promise<Connected> {
+        Promise::new(self.driver.connect())
+    }
+
+    /// Closes the connection in order: what was asked for before is sent before. Every other open promise fails with
+    /// [`Error::Closed`].
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::ConnectionBroken`] if the broker does not answer within
+    /// [`connect_timeout`](ClientOptions::connect_timeout); the connection is gone then, too.
+    pub fn close(&mut self) -> Promise<()> {
+        Promise::new(self.driver.close())
+    }
+
+    fn request<T>(&mut self, request: Request) -> Promise<T> {
+        Promise::new(self.driver.request(request))
+    }
+
+    /// Declares a [queue](https://www.rabbitmq.com/docs/queues): makes it, or sees that it is as described.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::PreconditionFailed`] if it is there and different, [`Error::NotFound`] if it is
+    /// to be [`passive`](QueueDeclare::passive) and not there, [`Error::ResourceLocked`] if it is exclusive to another
+    /// connection.
+    pub fn queue_declare(&mut self, queue: impl Into<QueueDeclare>) -> Promise<QueueDeclareOk> {
+        self.request(Request::QueueDeclare(queue.into()))
+    }
+
+    /// Deletes a queue; the result is how many messages it had. It is no error if there is no such queue.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::PreconditionFailed`] if the queue is not unused, or not empty, as asked.
+    pub fn queue_delete(&mut self, queue: impl Into<QueueDelete>) -> Promise<u32> {
+        self.request(Request::QueueDelete(queue.into()))
+    }
+
+    /// Drops all messages of a queue that are not out with a consumer; the result is how many those were.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::NotFound`] if there is no such queue.
+    pub fn queue_purge(&mut self, queue: impl Into<ShortStr>) -> Promise<u32> {
+        self.request(Request::QueuePurge(queue.into()))
+    }
+
+    /// Binds a queue to an exchange.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::NotFound`] if either is not there.
+    pub fn queue_bind(&mut self, binding: QueueBind) -> Promise<()> {
+        self.request(Request::QueueBind(binding))
+    }
+
+    /// Takes a binding away. It is no error if there is none.
+    ///
+    /// # Errors
+    /// Those of the broker.
+    pub fn queue_unbind(&mut self, binding: QueueBind) -> Promise<()> {
+        self.request(Request::QueueUnbind(binding))
+    }
+
+    /// Declares an [exchange](https://www.rabbitmq.com/docs/exchanges); a plain name is a direct one, as in puka.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::PreconditionFailed`] if it is there and different, [`Error::NotFound`] if it is
+    /// to be [`passive`](ExchangeDeclare::passive) and not there. A type that the broker does not know closes the
+    /// connection ([`Error::CommandInvalid`], or [`Error::PreconditionFailed`] since RabbitMQ 4.0).
+    pub fn exchange_declare(&mut self, exchange: impl Into<ExchangeDeclare>) -> Promise<()> {
+        self.request(Request::ExchangeDeclare(exchange.into()))
+    }
+
+    /// Deletes an exchange. It is no error if there is no such exchange.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::PreconditionFailed`] if the exchange is not unused, as asked.
+    pub fn exchange_delete(&mut self, exchange: impl Into<ExchangeDelete>) -> Promise<()> {
+        self.request(Request::ExchangeDelete(exchange.into()))
+    }
+
+    /// [Binds an exchange to another](https://www.rabbitmq.com/docs/e2e).
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::NotFound`] if either is not there.
+    pub fn exchange_bind(&mut self, binding: ExchangeBind) -> Promise<()> {
+        self.request(Request::ExchangeBind(binding))
+    }
+
+    /// Takes a binding between exchanges away. It is no error if there is none.
+    ///
+    /// # Errors
+    /// Those of the broker.
+    pub fn exchange_unbind(&mut self, binding: ExchangeBind) -> Promise<()> {
+        self.request(Request::ExchangeUnbind(binding))
+    }
+
+    /// Publishes a message. The promise succeeds when the broker has
+    /// [confirmed](https://www.rabbitmq.com/docs/confirms#publisher-confirms) it, and may be ignored.
+    ///
+    /// It writes nothing by itself: bytes go out while the program waits or loops. But where more than the
+    /// [high-water mark](ClientOptions::high_water_mark) is unsent or unconfirmed, it first makes room, unless
+    /// [`blocking_publish`](ClientOptions::blocking_publish) is off.
+    ///
+    /// # Errors
+    /// The promise fails with
+    /// - [`Error::NoRoute`]: the message was [`mandatory`](Message::mandatory), and no queue took it;
+    /// - [`Error::Nacked`]: the broker refused it;
+    /// - [`Error::NotFound`], [`Error::AccessRefused`], [`Error::PreconditionFailed`]: no such exchange, no right to
+    ///   it, a message too large. Publishes that came after it are sent again by the client itself
+    ///   ([`resend`](ClientOptions::resend)); those before it may fail with the next one;
+    /// - [`Error::OutcomeUnknown`]: it was sent, but its confirm was lost with the channel or the connection;
+    /// - [`Error::NotSent`]: it was surely never taken;
+    /// - [`Error::InvalidArgument`]: a name over 255 bytes, headers larger than a frame.
+    pub fn basic_publish(
+        &mut self,
+        exchange: impl AsRef<str>,
+        routing_key: impl AsRef<str>,
+        message: impl Into<Message>,
+    ) -> Promise<()> {
+        Promise::new(
+            self.driver
+                .publish(exchange.as_ref(), routing_key.as_ref(), message.into()),
+        )
+    }
+
+    /// Fetches one message of a queue; `None`: it is empty.
+    ///
+    /// Unless it is [`no_ack`](Get::no_ack), the message holds a channel until it is settled.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::NotFound`] if there is no such queue.
+    pub fn basic_get(&mut self, queue: impl Into<Get>) -> Promise<Option<Delivery>> {
+        self.request(Request::Get(queue.into()))
+    }
+
+    /// Consumes a queue: the promise gives one delivery after another, to each wait or to
+    /// [`for_each`](Promise::for_each).
+    ///
+    /// # Errors
+    /// The promise's last result is an error that says who ended the consumer: [`Error::Cancelled`], a channel error
+    /// such as [`Error::NotFound`], [`Error::ConnectionBroken`], or [`Error::Closed`]. It comes after all deliveries
+    /// that came before the end.
+    pub fn basic_consume(&mut self, consumer: impl Into<Consume>) -> Promise<Delivery> {
+        self.basic_consume_multi(consumer.into().into())
+    }
+
+    /// Consumes several queues under one promise, which shares one prefetch.
+    ///
+    /// # Errors
+    /// Those of [`basic_consume`](Self::basic_consume). When one queue fails, or is deleted, the whole consumer ends.
+    pub fn basic_consume_multi(&mut self, consumers: ConsumeMulti) -> Promise<Delivery> {
+        Promise::new(self.driver.consume(Request::Consume(consumers)))
+    }
+
+    /// Changes the [prefetch](https://www.rabbitmq.com/docs/consumer-prefetch) of a consumer while it runs; 0 sets no
+    /// limit. Never are more deliveries than that with the program and unsettled, once there are fewer.
+    ///
+    /// RabbitMQ itself cannot change it: the client replaces the broker's consumer by a new one on the same channel, so
+    /// a queue with a single active consumer may turn to another in between.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended, and with [`Error::InvalidArgument`]
+    /// if an exclusive consumer, or one of a stream, is to get more: those cannot be replaced without a gap.
+    pub fn basic_qos(&mut self, consumer: Promise<Delivery>, prefetch_count: u16) -> Promise<()> {
+        Promise::new(
+            self.of_consumer(consumer.id(), |connection, number, consumer| {
+                connection.qos(number, consumer, prefetch_count);
+            }),
+        )
+    }
+
+    /// Cancels a consumer, with all its queues. Deliveries that have come before can still be waited for; the
+    /// consumer's promise then ends with [`Error::Cancelled`].
+    ///
+    /// Its channel stays with it until every delivery is settled.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended.
+    pub fn basic_cancel(&mut self, consumer: Promise<Delivery>) -> Promise<CancelOk> {
+        Promise::new(
+            self.of_consumer(consumer.id(), |connection, number, consumer| {
+                connection.cancel(number, consumer);
+            }),
+        )
+    }
+
+    fn of_consumer(
+        &mut self,
+        consumer: PromiseId,
+        ask: impl FnOnce(&mut crate::connection::Connection, u64, u64),
+    ) -> PromiseId {
+        if consumer.client != self.id {
+            let promise = self.driver.promises.single();
+            self.driver
+                .promises
+                .settle(promise.number, Err(Error::ForeignPromise(consumer)));
+            return promise;
+        }
+        self.driver
+            .ask(|connection, number| ask(connection, number, consumer.number))
+    }
+
+    /// [Acknowledges](https://www.rabbitmq.com/docs/confirms#acknowledgement-modes) a delivery. It goes out with the
+    /// next wait or loop.
+    ///
+    /// # Errors
+    /// [`Error::StaleDelivery`] if its channel has gone, [`Error::NoAck`] if there is nothing to acknowledge,
+    /// [`Error::AlreadySettled`] if it went with an acknowledgement of many, [`Error::ForeignPromise`] if it is another
+    /// client's. Nothing is sent then.
+    pub fn basic_ack(&mut self, delivery: Delivery) -> Result<()> {
+        self.settle(&delivery, Settle::Ack { multiple: false })
+    }
+
+    /// Acknowledges a delivery and all before it that came by the same promise, read or not.
+    ///
+    /// # Errors
+    /// Those of [`basic_ack`](Self::basic_ack).
+    pub fn basic_ack_multiple(&mut self, delivery: Delivery) -> Result<()> {
+        self.settle(&delivery, Settle::Ack { multiple: true })
+    }
+
+    /// Refuses a delivery.
+    ///
+    /// # Errors
+    /// Those of [`basic_ack`](Self::basic_ack).
+    pub fn basic_reject(&mut self, delivery: Delivery, requeue: Requeue) -> Result<()> {
+        self.settle(&delivery, Settle::Reject(requeue))
+    }
+
+    /// Refuses a delivery by [`basic.nack`](https://www.rabbitmq.com/docs/nack). Since RabbitMQ 4.3 a quorum queue does
+    /// not count such a return against its delivery limit, as it counts a rejection.
+    ///
+    /// # Errors
+    /// Those of [`basic_ack`](Self::basic_ack).
+    pub fn basic_nack(&mut self, delivery: Delivery, requeue: Requeue) -> Result<()> {
+        self.settle(
+            &delivery,
+            Settle::Nack {
+                multiple: false,
+                requeue,
+            },
+        )
+    }
+
+    /// Refuses a delivery and all before it that came by the same promise, read or not.
+    ///
+    /// # Errors
+    /// Those of [`basic_ack`](Self::basic_ack).
+    pub fn basic_nack_multiple(&mut self, delivery: Delivery, requeue: Requeue) -> Result<()> {
+        self.settle(
+            &delivery,
+            Settle::Nack {
+                multiple: true,
+                requeue,
+            },
+        )
+    }
+
+    fn settle(&mut self, delivery: &Delivery, how: Settle) -> Result<()> {
+        let origin = delivery.origin;
+        if origin.promise.client != self.id {
+            return Err(Error::ForeignPromise(origin.promise));
+        }
+        let settled = self
+            .driver
+            .with_connection(|connection| connection.settle(origin, how));
+        settled.unwrap_or(Err(Error::StaleDelivery(origin.tag)))
+    }
+
+    /// Whether the connection is open, as far as the client knows.
+    pub fn is_connected(&self) -> bool {
+        self.driver.is_open()
+    }
+
+    /// What the broker said when the connection was made; `None` without one.
+    pub fn connected(&self) -> Option<&Connected> {
+        self.driver.connected().map(|connected| &**connected)
+    }
+
+    /// Why the broker takes no messages at the moment
+    /// ([connection.blocked](https://www.rabbitmq.com/docs/connection-blocked)), if it does not.
+    pub fn blocked(&self) -> Option<&str> {
+        self.driver.blocked()
+    }
+
+    /// Bytes of messages that are unsent, or sent and not yet confirmed.
+    pub fn buffered(&self) -> usize {
+        self.driver.buffered()
+    }
+
+    /// Whether [`buffered`](Self::buffered) is below the [high-water mark](ClientOptions::high_water_mark).
+    pub fn has_room(&self) -> bool {
+        self.driver.has_room()
+    }
+}

@@ -1,0 +1,189 @@
+//! Channel numbers: opened when needed, used again after success, retired after an error.
+//!
+//! Each request has a channel to itself, so that an error, which closes its channel, takes nothing else down. What
+//! goes on on a channel is decided elsewhere; here is only whose it is.
+
+use std::collections::VecDeque;
+
+use super::consumers::Consumer;
+use super::content::Incoming;
+use super::requests::Call;
+
+/// The channel of all publishes. It is opened with the first one, and never in the pool.
+pub(crate) const PUBLISHER: u16 = 1;
+
+/// What a channel is for, at the moment.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// In the pool.
+    Idle,
+    /// A request of that promise.
+    Call(u64),
+    /// `basic.get` of that promise.
+    Get {
+        promise: u64,
+        no_ack: bool,
+    },
+    Consumer(Consumer),
+    /// Deliveries are unsettled whose promise is over.
+    Settling,
+    Publisher,
+}
+
+/// A reply that the broker owes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    OpenOk,
+    SelectOk,
+    Call(Call),
+    Get,
+    QosOk,
+    ConsumeOk,
+    /// Of a consumer that ends.
+    CancelOk,
+    /// Of a consumer that another, with a new prefetch, has replaced; the last one settles `basic_qos`'s promise.
+    Replaced(Option<u64>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Channel {
+    /// Unlike the number, never used again: it tells a delivery's channel from its successors.
+    pub(crate) epoch: u64,
+    pub(crate) role: Role,
+    /// Replies outstanding, oldest first. `consume-ok` may overtake others (the broker's queue sends it, not its
+    /// channel), so a reply is matched by its kind.
+    pub(crate) expect: VecDeque<Expect>,
+    /// The message whose frames are coming in.
+    pub(crate) incoming: Option<Incoming>,
+    /// Tags of deliveries that want an acknowledgement, ascending.
+    pub(crate) unsettled: VecDeque<u64>,
+}
+
+impl Channel {
+    /// Takes the oldest outstanding reply that fits.
+    pub(crate) fn expected(&mut self, fits: impl Fn(&Expect) -> bool) -> Option<Expect> {
+        let index = self.expect.iter().position(fits)?;
+        self.expect.remove(index)
+    }
+
+    /// Takes a delivery's tag off the unsettled ones, or all up to it; says how many those were.
+    pub(crate) fn settle(&mut self, tag: u64, multiple: bool) -> Option<usize> {
+        let index = self.unsettled.binary_search(&tag).ok()?;
+        if multiple {
+            self.unsettled.drain(..=index);
+            Some(index + 1)
+        } else {
+            self.unsettled.remove(index).map(|_| 1)
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Channels {
+    /// By number. None: not open.
+    channels: Vec<Option<Channel>>,
+    /// Open and in the pool; the last one put back is taken first.
+    idle: Vec<u16>,
+    /// Closed, to be opened again.
+    closed: Vec<u16>,
+    /// The highest number that was agreed on.
+    max: u16,
+    next_epoch: u64,
+}
+
+impl Channels {
+    /// No channels yet; their epochs count from `epoch`.
+    pub(crate) fn new(epoch: u64) -> Self {
+        // Channel 0 is the connection's, 1 the publisher's.
+        Self {
+            channels: vec![None, None],
+            idle: Vec::new(),
+            closed: Vec::new(),
+            max: 0,
+            next_epoch: epoch,
+        }
+    }
+
+    pub(crate) fn set_max(&mut self, max: u16) {
+        self.max = max;
+    }
+
+    pub(crate) fn get(&self, number: u16) -> Option<&Channel> {
+        self.channels.get(usize::from(number))?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u16) -> Option<&mut Channel> {
+        self.channels.get_mut(usize::from(number))?.as_mut()
+    }
+
+    /// An open channel out of the pool, or a new one (`true`) whose `channel.open` has to be sent.
+    pub(crate) fn acquire(&mut self) -> Option<(u16, bool)> {
+        if let Some(number) = self.idle.pop() {
+            return Some((number, false));
+        }
+        let number = self.closed.pop().or_else(|| self.unused())?;
+        self.open(number, Role::Idle);
+        Some((number, true))
+    }
+
+    fn unused(&mut self) -> Option<u16> {
+        let number = u16::try_from(self.channels.len())
+            .ok()
+            .filter(|&number| number <= self.max)?;
+        self.channels.push(None);
+        Some(number)
+    }
+
+    /// Makes a channel's entry; its `channel.open` is outstanding.
+    pub(crate) fn open(&mut self, number: u16, role: Role) {
+        let channel = Channel {
+            epoch: self.next_epoch,
+            role,
+            expect: VecDeque::from([Expect::OpenOk]),
+            incoming: None,
+            unsettled: VecDeque::new(),
+        };
+        self.next_epoch += 1;
+        self.channels[usize::from(number)] = Some(channel);
+    }
+
+    /// Into the pool: ready for the next request.
+    pub(crate) fn put_back(&mut self, number: u16) {
+        if let Some(channel) = self.get_mut(number) {
+            channel.role = Role::Idle;
+            self.idle.push(number);
+        }
+    }
+
+    /// Out of use: the number may be opened again.
+    pub(crate) fn retire(&mut self, number: u16) -> Option<Channel> {
+        let channel = self.channels.get_mut(usize::from(number))?.take()?;
+        if matches!(channel.role, Role::Idle) {
+            self.idle.retain(|&idle| idle != number);
+        }
+        if number != PUBLISHER {
+            self.closed.push(number);
+        }
+        Some(channel)
+    }
+
+    /// Whether a channel may become free without the user's doing: some reply is outstanding.
+    pub(crate) fn is_busy(&self) -> bool {
+        let mut requests = self
+            .channels
+            .iter()
+            .skip(usize::from(PUBLISHER) + 1)
+            .flatten();
+        requests.any(|channel| !channel.expect.is_empty())
+    }
+
+    /// The most channels for requests.
+    pub(crate) fn capacity(&self) -> u16 {
+        self.max.saturating_sub(PUBLISHER)
+    }
+
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Channel> {
+        self.idle.clear();
+        std::mem::take(&mut self.channels).into_iter().flatten()
+    }
+}

@@ -1,0 +1,528 @@
+//! A consumer's life: qos, consume, deliver, qos anew, cancel, acknowledge.
+//!
+//! One promise, one channel, one or more queues. The broker counts a prefetch for each queue's consumer, and fixes it
+//! when that consumer starts. Puka's promise is another: one limit for all queues together, which may change while it
+//! runs. So the client keeps a gate of its own: no more than `prefetch` deliveries are with the user and unsettled;
+//! those beyond are held back in the order they came. And a changed prefetch replaces each of the broker's consumers
+//! by a new one on the same channel: first the new, then the old is cancelled, so that a queue never stands without.
+//!
+//! ```text
+//!                 qos, consume ...            basic_cancel, or the broker's cancel
+//!   (a channel) ------------------> running ----------------------------------> ending --> over
+//!                                    |  ^     cancel each tag that is left      cancel-ok for each
+//!                                    +--+ basic_qos: qos, consume new, cancel old
+//! ```
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use super::channels::{Expect, Role};
+use super::{Connection, Event, Violation};
+use crate::error::{CancelledBy, Error, Result};
+use crate::message::{Delivery, Origin};
+use crate::options::{Consume, ConsumeMulti, Requeue};
+use crate::outcome::{CancelOk, Outcome};
+use crate::wire::{
+    BasicAck, BasicCancel, BasicConsume, BasicNack, BasicQos, BasicReject, EncodeError, ShortStr,
+    write_method,
+};
+
+/// One of the broker's consumers, of one queue.
+#[derive(Debug)]
+struct Queue {
+    request: Consume,
+    /// The tag as the user knows it.
+    tag: ShortStr,
+    /// How often the broker's consumer was replaced: its tag on the wire ends in that, from the first time on.
+    generation: u32,
+    /// False once the broker has cancelled it.
+    alive: bool,
+}
+
+impl Queue {
+    fn wire_tag(&self) -> ShortStr {
+        match self.generation {
+            0 => self.tag.clone(),
+            generation => format!("{}~{generation}", self.tag).into(),
+        }
+    }
+
+    /// Whether a second consumer beside this one would not do what the first did.
+    fn is_irreplaceable(&self) -> bool {
+        self.request.exclusive || self.request.arguments.get("x-stream-offset").is_some()
+    }
+
+    fn start(&self, no_ack: bool, channel: u16, out: &mut BytesMut) -> Result<(), EncodeError> {
+        self.request.arguments.check_encodable()?;
+        let tag = self.wire_tag();
+        let method = BasicConsume {
+            queue: self.request.queue.as_bytes(),
+            consumer_tag: tag.as_bytes(),
+            no_local: self.request.no_local,
+            no_ack,
+            exclusive: self.request.exclusive,
+            arguments: self.request.arguments.encoded(),
+            ..Default::default()
+        };
+        write_method(out, channel, &method)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) promise: u64,
+    queues: Vec<Queue>,
+    no_ack: bool,
+    /// The limit of the gate; 0 is none.
+    prefetch: u16,
+    /// What the broker's consumers were started with.
+    broker_prefetch: u16,
+    /// Deliveries beyond the limit, which the user has not seen.
+    held: VecDeque<Delivery>,
+    ending: Option<Ending>,
+}
+
+#[derive(Debug)]
+struct Ending {
+    by: CancelledBy,
+    /// Promises of `basic_cancel`.
+    promises: Vec<u64>,
+    /// How many cancel-oks are outstanding.
+    left: usize,
+}
+
+impl Consumer {
+    pub(crate) fn new(promise: u64, request: ConsumeMulti) -> Self {
+        let ConsumeMulti {
+            consumers,
+            prefetch_count,
+            no_ack,
+        } = request;
+        let queues = consumers
+            .into_iter()
+            .enumerate()
+            .map(|(index, request)| Queue {
+                tag: format!("{promise}.{index}.{}", request.consumer_tag).into(),
+                request,
+                generation: 0,
+                alive: true,
+            });
+        Self {
+            promise,
+            queues: queues.collect(),
+            no_ack,
+            prefetch: prefetch_count,
+            broker_prefetch: prefetch_count,
+            held: VecDeque::new(),
+            ending: None,
+        }
+    }
+
+    /// Writes what starts it, and returns the replies that the broker then owes.
+    pub(crate) fn start(
+        &self,
+        channel: u16,
+        out: &mut BytesMut,
+    ) -> Result<Vec<Expect>, EncodeError> {
+        // Always: a channel out of the pool may have had another prefetch.
+        write_method(
+            out,
+            channel,
+            &BasicQos {
+                prefetch_count: self.prefetch,
+                ..Default::default()
+            },
+        )?;
+        let mut expect = vec![Expect::QosOk];
+        for queue in &self.queues {
+            queue.start(self.no_ack, channel, out)?;
+            expect.push(Expect::ConsumeOk);
+        }
+        Ok(expect)
+    }
+
+    /// The user's name for the tag of a delivery. `None`: it is not one of this consumer's.
+    fn known_tag(&self, wire_tag: &ShortStr) -> Option<ShortStr> {
+        let index: usize = wire_tag.split('.').nth(1)?.parse().ok()?;
+        let tag = &self.queues.get(index)?.tag;
+        match wire_tag.strip_prefix(&**tag) {
+            Some("") => Some(wire_tag.clone()),
+            Some(generation) if generation.starts_with('~') => Some(tag.clone()),
+            _ => None,
+        }
+    }
+
+    /// Every promise that goes with this consumer, if its channel goes.
+    pub(crate) fn promises(&self) -> impl Iterator<Item = u64> {
+        let cancels = self
+            .ending
+            .iter()
+            .flat_map(|ending| ending.promises.iter().copied());
+        std::iter::once(self.promise).chain(cancels)
+    }
+
+    fn last_tag(&self) -> ShortStr {
+        self.queues
+            .last()
+            .map(|queue| queue.tag.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// How a delivery is settled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Settle {
+    Ack { multiple: bool },
+    Reject(Requeue),
+    Nack { multiple: bool, requeue: Requeue },
+}
+
+impl Connection {
+    /// A delivery for a consumer: to its promise, or held back.
+    pub(crate) fn deliver(
+        &mut self,
+        number: u16,
+        consumer_tag: &ShortStr,
+        mut delivery: Delivery,
+    ) -> Result<(), Violation> {
+        let client = self.config.client;
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Ok(());
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return Err(Violation::new(503, "a delivery where nobody consumes"));
+        };
+        let Some(tag) = consumer.known_tag(consumer_tag) else {
+            return Err(Violation::new(503, "a delivery for an unknown consumer"));
+        };
+        delivery.consumer_tag = tag;
+        delivery.origin.promise.client = client;
+        delivery.origin.promise.number = consumer.promise;
+        delivery.origin.no_ack = consumer.no_ack;
+        if !consumer.no_ack {
+            if channel
+                .unsettled
+                .back()
+                .is_some_and(|&last| last >= delivery.origin.tag)
+            {
+                return Err(Violation::new(503, "a delivery tag that does not rise"));
+            }
+            channel.unsettled.push_back(delivery.origin.tag);
+            let given = channel.unsettled.len() - consumer.held.len() - 1;
+            let full = consumer.prefetch != 0 && given >= usize::from(consumer.prefetch);
+            if full || !consumer.held.is_empty() {
+                consumer.held.push_back(delivery);
+                return Ok(());
+            }
+        }
+        self.events
+            .push_back(Event::Delivery(consumer.promise, delivery));
+        Ok(())
+    }
+
+    /// Gives out what was held back, as far as the prefetch goes.
+    fn open_gate(&mut self, number: u16) {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return;
+        };
+        let mut given = channel.unsettled.len() - consumer.held.len();
+        while consumer.prefetch == 0 || given < usize::from(consumer.prefetch) {
+            let Some(delivery) = consumer.held.pop_front() else {
+                return;
+            };
+            self.events
+                .push_back(Event::Delivery(consumer.promise, delivery));
+            given += 1;
+        }
+    }
+
+    /// Acknowledges, or refuses, one delivery or all up to it.
+    pub(crate) fn settle(&mut self, origin: Origin, how: Settle) -> Result<()> {
+        if origin.no_ack {
+            return Err(Error::NoAck(origin.tag));
+        }
+        let channel = self
+            .channels
+            .get_mut(origin.channel)
+            .filter(|channel| channel.epoch == origin.epoch);
+        let Some(channel) = channel.filter(|_| self.state.is_open()) else {
+            return Err(Error::StaleDelivery(origin.tag));
+        };
+        let multiple = matches!(
+            how,
+            Settle::Ack { multiple: true } | Settle::Nack { multiple: true, .. }
+        );
+        if channel.settle(origin.tag, multiple).is_none() {
+            return Err(Error::AlreadySettled(origin.tag));
+        }
+        let (delivery_tag, out) = (origin.tag, self.out.tail());
+        let written = match how {
+            Settle::Ack { multiple } => write_method(
+                out,
+                origin.channel,
+                &BasicAck {
+                    delivery_tag,
+                    multiple,
+                },
+            ),
+            Settle::Reject(requeue) => {
+                let requeue = requeue == Requeue::Yes;
+                write_method(
+                    out,
+                    origin.channel,
+                    &BasicReject {
+                        delivery_tag,
+                        requeue,
+                    },
+                )
+            }
+            Settle::Nack { multiple, requeue } => {
+                let requeue = requeue == Requeue::Yes;
+                write_method(
+                    out,
+                    origin.channel,
+                    &BasicNack {
+                        delivery_tag,
+                        multiple,
+                        requeue,
+                    },
+                )
+            }
+        };
+        written.map_err(|error| Error::InvalidArgument(error.to_string()))?;
+        self.out.commit();
+        self.open_gate(origin.channel);
+        self.release_if_settled(origin.channel);
+        Ok(())
+    }
+
+    /// `basic_qos` on a consumer that runs.
+    pub(crate) fn qos(&mut self, promise: u64, consumer: u64, prefetch: u16) {
+        if let Some(request) = self.waiting_consumer(consumer) {
+            request.prefetch_count = prefetch;
+            return self.settled(promise, Ok(Outcome::Done));
+        }
+        let result = match self.consumers.get(&consumer).copied() {
+            None => Err(Error::UnknownPromise(self.config.id(consumer))),
+            Some(number) => self.change_prefetch(promise, number, prefetch),
+        };
+        match result {
+            // The broker's replies settle the promise.
+            Ok(true) => {}
+            Ok(false) => self.settled(promise, Ok(Outcome::Done)),
+            Err(error) => self.settled(promise, Err(error)),
+        }
+    }
+
+    /// Whether the broker has to be told.
+    fn change_prefetch(&mut self, promise: u64, number: u16, prefetch: u16) -> Result<bool> {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Ok(false);
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return Ok(false);
+        };
+        if consumer.ending.is_some() {
+            return Err(Error::UnknownPromise(self.config.id(consumer.promise)));
+        }
+        // Smaller, or the same: the gate alone would do, but what the gate holds back nobody else can have.
+        let widens =
+            consumer.broker_prefetch != 0 && (prefetch == 0 || prefetch > consumer.broker_prefetch);
+        let replaceable = !consumer.queues.iter().any(Queue::is_irreplaceable);
+        if widens && !replaceable {
+            return Err(Error::InvalidArgument(
+                "RabbitMQ fixes the prefetch of a consumer when it starts, and an exclusive consumer, or one of a \
+                 stream, cannot be replaced without a gap: cancel it and consume anew"
+                    .into(),
+            ));
+        }
+        consumer.prefetch = prefetch;
+        if prefetch == consumer.broker_prefetch || !replaceable || consumer.no_ack {
+            self.open_gate(number);
+            return Ok(false);
+        }
+        consumer.broker_prefetch = prefetch;
+        let out = self.out.tail();
+        let mark = out.len();
+        match replace(consumer, number, out) {
+            Ok(replaced) => {
+                channel.expect.extend([Expect::QosOk]);
+                for left in (0..replaced).rev() {
+                    let last = (left == 0).then_some(promise);
+                    channel
+                        .expect
+                        .extend([Expect::ConsumeOk, Expect::Replaced(last)]);
+                }
+                self.out.commit();
+                self.open_gate(number);
+                Ok(replaced > 0)
+            }
+            Err(error) => {
+                out.truncate(mark);
+                Err(Error::InvalidArgument(error.to_string()))
+            }
+        }
+    }
+
+    /// `basic_cancel` of a consumer that runs, or waits for its channel.
+    pub(crate) fn cancel(&mut self, promise: u64, consumer: u64) {
+        if self.waiting_consumer(consumer).is_some() {
+            self.waiting.retain(|(number, _)| *number != consumer);
+            let consumer_tag = format!("{consumer}.0.").into();
+            self.settled(consumer, Err(Error::Cancelled(CancelledBy::Client)));
+            return self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
+        }
+        match self.consumers.get(&consumer).copied() {
+            Some(number) => self.end_consumer(number, CancelledBy::Client, Some(promise)),
+            None => self.settled(
+                promise,
+                Err(Error::UnknownPromise(self.config.id(consumer))),
+            ),
+        }
+    }
+
+    /// The broker has cancelled one of a consumer's tags: the rest goes too.
+    pub(crate) fn cancelled_by_broker(&mut self, number: u16, tag: &[u8]) {
+        let Some(Role::Consumer(consumer)) = self
+            .channels
+            .get_mut(number)
+            .map(|channel| &mut channel.role)
+        else {
+            return;
+        };
+        let queue = consumer
+            .queues
+            .iter_mut()
+            .find(|queue| queue.wire_tag().as_bytes() == tag);
+        if let Some(queue) = queue {
+            queue.alive = false;
+            log::debug!(
+                "the broker cancelled the consumer of queue {:?}",
+                &*queue.request.queue
+            );
+            if consumer.ending.is_none() {
+                self.end_consumer(number, CancelledBy::Broker, None);
+            }
+        }
+    }
+
+    /// Cancels every tag that is left; [`cancel_ok`](Self::cancel_ok) does the rest.
+    fn end_consumer(&mut self, number: u16, by: CancelledBy, promise: Option<u64>) {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return;
+        };
+        if let Some(ending) = &mut consumer.ending {
+            ending.promises.extend(promise);
+            return;
+        }
+        let mut left = 0;
+        for queue in consumer.queues.iter().filter(|queue| queue.alive) {
+            let tag = queue.wire_tag();
+            let cancel = BasicCancel {
+                consumer_tag: tag.as_bytes(),
+                no_wait: false,
+            };
+            // The tag was short enough when the consumer started.
+            if write_method(self.out.tail(), number, &cancel).is_ok() {
+                channel.expect.push_back(Expect::CancelOk);
+                left += 1;
+            }
+        }
+        self.out.commit();
+        consumer.ending = Some(Ending {
+            by,
+            promises: promise.into_iter().collect(),
+            left,
+        });
+        if left == 0 {
+            self.finish_consumer(number);
+        }
+    }
+
+    pub(crate) fn cancel_ok(&mut self, number: u16) {
+        let Some(Role::Consumer(consumer)) = self
+            .channels
+            .get_mut(number)
+            .map(|channel| &mut channel.role)
+        else {
+            return;
+        };
+        let Some(ending) = &mut consumer.ending else {
+            return;
+        };
+        ending.left = ending.left.saturating_sub(1);
+        if ending.left == 0 {
+            self.finish_consumer(number);
+        }
+    }
+
+    fn finish_consumer(&mut self, number: u16) {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        let Role::Consumer(consumer) = std::mem::replace(&mut channel.role, Role::Settling) else {
+            return;
+        };
+        self.consumers.remove(&consumer.promise);
+        // What the user never saw goes back to its queue.
+        for delivery in &consumer.held {
+            let delivery_tag = delivery.origin.tag;
+            if channel.settle(delivery_tag, false).is_some() {
+                let _ = write_method(
+                    self.out.tail(),
+                    number,
+                    &BasicReject {
+                        delivery_tag,
+                        requeue: true,
+                    },
+                );
+            }
+        }
+        self.out.commit();
+        let consumer_tag = consumer.last_tag();
+        let Some(ending) = consumer.ending else {
+            return;
+        };
+        self.settled(consumer.promise, Err(Error::Cancelled(ending.by)));
+        for promise in ending.promises {
+            let consumer_tag = consumer_tag.clone();
+            self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
+        }
+        self.release_if_settled(number);
+    }
+}
+
+/// Writes a new prefetch, and a new consumer in place of each old one. How many those were.
+fn replace(consumer: &mut Consumer, number: u16, out: &mut BytesMut) -> Result<usize, EncodeError> {
+    write_method(
+        out,
+        number,
+        &BasicQos {
+            prefetch_count: consumer.prefetch,
+            ..Default::default()
+        },
+    )?;
+    let mut replaced = 0;
+    for queue in consumer.queues.iter_mut().filter(|queue| queue.alive) {
+        let old = queue.wire_tag();
+        queue.generation += 1;
+        queue.start(consumer.no_ack, number, out)?;
+        write_method(
+            out,
+            number,
+            &BasicCancel {
+                consumer_tag: old.as_bytes(),
+                no_wait: false,
+            },
+        )?;
+        replaced += 1;
+    }
+    Ok(replaced)
+}

@@ -1,0 +1,762 @@
+//! One AMQP connection, without socket, clock or thread: bytes and the time go in; bytes, results and the time of the
+//! next timer come out. That is what lets the whole client be tested against a scripted peer in memory.
+//!
+//! # The life of a request
+//! ```text
+//!   request(number, ..)                                     handle_input(bytes)
+//!        |                                                        |
+//!        v      no channel free                                   v
+//!   [ check ] ----------------> waiting                   [ split_frame ]
+//!        |                         |                              |
+//!        | a channel, of the pool  | one is released              v
+//!        v <-----------------------+                     [ Method::decode ]
+//!   channel.open (if new), the method                             |
+//!        |  encoded straight into `out`;                          v
+//!        |  the reply is now expected                 the channel's expected reply
+//!        v                                                        |
+//!   out.slices() -> the socket                        events: (number, result)
+//! ```
+//!
+//! The methods are of four kinds: commands of the user ([`request`](Connection::request),
+//! [`publish`](Connection::publish), [`settle`](Connection::settle), …), input from outside (`handle_*`), output
+//! (`poll_*` and [`out`](Connection::out)), and questions. After any of the first two, take all events and write the
+//! output.
+//!
+//! Each file beside this one has one concern: `handshake` opens and closes, `requests` and `channels` carry the plain
+//! calls, `content` puts messages together, `publisher` and `consumers` have the two long-lived kinds of channel,
+//! `output` is the bytes to be written, `heartbeat` the timers.
+
+mod channels;
+mod consumers;
+mod content;
+mod handshake;
+mod heartbeat;
+mod output;
+mod publisher;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+pub(crate) use consumers::Settle;
+pub(crate) use handshake::Login;
+pub(crate) use output::{Output, SLICES};
+pub(crate) use requests::Request;
+
+use crate::error::{Broken, Error, Reply, Result};
+use crate::message::{Delivery, Message, Origin};
+use crate::options::{ClientOptions, ConsumeMulti};
+use crate::outcome::{Connected, Outcome};
+use crate::promise::PromiseId;
+use crate::wire::{
+    ChannelCloseOk, ChannelFlowOk, ChannelOpen, ConnectionClose, DecodeError, FRAME_BODY,
+    FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Frame, FrameError, Method, begin_frame, end_frame,
+    split_frame, write_method,
+};
+use channels::{Channels, Expect, PUBLISHER, Role};
+use consumers::Consumer;
+use content::{Content, Head, Incoming};
+use handshake::State;
+use heartbeat::{Due, Heartbeat};
+use publisher::Publisher;
+
+/// What a connection needs to know from the start.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) login: Login,
+    pub(crate) options: ClientOptions,
+    /// Which client this is, for the promises of its deliveries.
+    pub(crate) client: u32,
+    /// Channel epochs count from here: no two connections of a client share any.
+    pub(crate) epoch: u64,
+}
+
+impl Config {
+    fn id(&self, number: u64) -> PromiseId {
+        PromiseId {
+            client: self.client,
+            number,
+        }
+    }
+}
+
+/// Something for a promise.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are deliveries, which should not be allocated one by one"
+)]
+pub(crate) enum Event {
+    /// Its result; or the end of a consumer.
+    Settled(u64, Result<Outcome>),
+    Delivery(u64, Delivery),
+}
+
+/// What the peer may not do. It ends the connection, with the AMQP code for it.
+#[derive(Debug)]
+pub(crate) struct Violation {
+    code: u16,
+    text: String,
+    method: (u16, u16),
+}
+
+impl Violation {
+    pub(crate) fn new(code: u16, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+            method: (0, 0),
+        }
+    }
+
+    fn of(mut self, method: (u16, u16)) -> Self {
+        self.method = method;
+        self
+    }
+}
+
+impl From<FrameError> for Violation {
+    fn from(error: FrameError) -> Self {
+        Self::new(501, error.to_string())
+    }
+}
+
+impl From<DecodeError> for Violation {
+    fn from(error: DecodeError) -> Self {
+        let code = if matches!(error, DecodeError::UnknownMethod { .. }) {
+            540
+        } else {
+            502
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    config: Config,
+    state: State,
+    /// What is to be written.
+    pub(crate) out: Output,
+    channels: Channels,
+    publisher: Publisher,
+    /// The channel of each consumer, by its promise.
+    consumers: HashMap<u64, u16>,
+    /// Requests that wait for a channel, or for the connection to open; first come, first served.
+    waiting: VecDeque<(u64, Request)>,
+    /// Bytes of messages in `waiting`.
+    waiting_bytes: usize,
+    heartbeat: Heartbeat,
+    /// The largest frame, ours and theirs. At least 4096 from the start, as tune sees to.
+    frame_max: usize,
+    /// None until the connection is open.
+    connected: Option<Arc<Connected>>,
+    /// Why the broker takes no messages at the moment.
+    blocked: Option<String>,
+    events: VecDeque<Event>,
+}
+
+impl Connection {
+    /// Does what the user asked for, now or when its turn comes; an event settles its promise.
+    pub(crate) fn request(&mut self, number: u64, request: Request) {
+        if let Err(error) = request.check() {
+            return self.settled(number, Err(error));
+        }
+        if self.state.is_over() {
+            return self.settled(number, Err(Error::Closed));
+        }
+        self.waiting.push_back((number, request));
+        self.serve_waiting();
+    }
+
+    /// Publishes, now or when the connection is open.
+    pub(crate) fn publish(
+        &mut self,
+        number: u64,
+        exchange: &str,
+        routing_key: &str,
+        message: Message,
+    ) {
+        if self.state.is_open() {
+            self.publish_now(number, exchange, routing_key, message);
+        } else {
+            self.waiting_bytes += message.body.len();
+            let (exchange, routing_key) = (exchange.into(), routing_key.into());
+            self.request(
+                number,
+                Request::Publish {
+                    exchange,
+                    routing_key,
+                    message: Box::new(message),
+                },
+            );
+        }
+    }
+
+    /// Hands channels to those who wait for one.
+    fn serve_waiting(&mut self) {
+        if !self.state.is_open() {
+            return;
+        }
+        while let Some((number, request)) = self.waiting.pop_front() {
+            if let Request::Publish {
+                exchange,
+                routing_key,
+                message,
+            } = request
+            {
+                self.waiting_bytes -= message.body.len();
+                self.publish_now(number, &exchange, &routing_key, *message);
+            } else if let Some((channel, is_new)) = self.channels.acquire() {
+                self.start(number, request, channel, is_new);
+            } else {
+                self.waiting.push_front((number, request));
+                break;
+            }
+        }
+        self.fail_hopeless();
+    }
+
+    /// Those who wait when no channel will come free by itself would wait for ever.
+    fn fail_hopeless(&mut self) {
+        if self.waiting.is_empty() || self.channels.is_busy() {
+            return;
+        }
+        let error = Error::NoFreeChannel(self.channels.capacity());
+        for (number, _) in std::mem::take(&mut self.waiting) {
+            self.settled(number, Err(error.clone()));
+        }
+    }
+
+    /// Puts a request on its channel.
+    fn start(&mut self, number: u64, request: Request, channel: u16, is_new: bool) {
+        let out = self.out.tail();
+        let mark = out.len();
+        if is_new {
+            // It has no field that could be too long.
+            let _ = write_method(out, channel, &ChannelOpen::default());
+        }
+        match self.start_on(number, request, channel) {
+            Ok(()) => self.out.commit(),
+            Err(error) => {
+                self.out.tail().truncate(mark);
+                if is_new {
+                    self.channels.retire(channel);
+                } else {
+                    self.channels.put_back(channel);
+                }
+                self.settled(number, Err(error));
+            }
+        }
+    }
+
+    fn start_on(&mut self, number: u64, request: Request, channel: u16) -> Result<()> {
+        let invalid = |error: crate::wire::EncodeError| Error::InvalidArgument(error.to_string());
+        let Some(broker) = &self.connected else {
+            return Err(Error::NotConnected);
+        };
+        let out = self.out.tail();
+        let mark = out.len();
+        let (role, expect) = match request {
+            Request::Get(get) => {
+                let method = crate::wire::BasicGet {
+                    queue: get.queue.as_bytes(),
+                    no_ack: get.no_ack,
+                    ..Default::default()
+                };
+                write_method(out, channel, &method).map_err(invalid)?;
+                (
+                    Role::Get {
+                        promise: number,
+                        no_ack: get.no_ack,
+                    },
+                    vec![Expect::Get],
+                )
+            }
+            Request::Consume(consume) => {
+                let consumer = Consumer::new(number, consume);
+                let expect = consumer.start(channel, out).map_err(invalid)?;
+                (Role::Consumer(consumer), expect)
+            }
+            request => match request.encode(channel, out, broker).map_err(invalid)? {
+                Some(call) => (Role::Call(number), vec![Expect::Call(call)]),
+                None => return Err(Error::NotConnected),
+            },
+        };
+        let len = out.len() - mark;
+        if len > self.frame_max && !matches!(role, Role::Consumer(_)) {
+            return Err(Error::InvalidArgument(format!(
+                "the request is {len} bytes in its frame, which cannot be split, and the largest frame of this \
+                 connection is {}",
+                self.frame_max
+            )));
+        }
+        if matches!(role, Role::Consumer(_)) {
+            self.consumers.insert(number, channel);
+        }
+        if let Some(channel) = self.channels.get_mut(channel) {
+            channel.role = role;
+            channel.expect.extend(expect);
+        }
+        Ok(())
+    }
+
+    /// A consumer that has not got its channel yet.
+    fn waiting_consumer(&mut self, promise: u64) -> Option<&mut ConsumeMulti> {
+        let (_, request) = self
+            .waiting
+            .iter_mut()
+            .find(|(number, _)| *number == promise)?;
+        match request {
+            Request::Consume(consume) => Some(consume),
+            _ => None,
+        }
+    }
+
+    fn settled(&mut self, number: u64, result: Result<Outcome>) {
+        self.events.push_back(Event::Settled(number, result));
+    }
+
+    /// Takes whole frames off the front of `input`, and leaves the rest.
+    pub(crate) fn handle_input(&mut self, input: &mut BytesMut, now: Instant) {
+        self.heartbeat.received(now);
+        if let Err(violation) = self.read_frames(input, now) {
+            self.break_off(violation);
+        }
+        if self.state.is_over() {
+            input.clear();
+        }
+    }
+
+    fn read_frames(&mut self, input: &mut BytesMut, now: Instant) -> Result<(), Violation> {
+        if !self.check_protocol(input) {
+            return Ok(());
+        }
+        while !self.state.is_over() {
+            let Some(frame) = split_frame(input, self.frame_max)? else {
+                break;
+            };
+            self.handle_frame(frame, now)?;
+        }
+        Ok(())
+    }
+
+    fn handle_frame(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
+        let Frame {
+            kind,
+            channel,
+            payload,
+        } = frame;
+        match kind {
+            FRAME_METHOD if channel == 0 => {
+                let method = Method::decode(&payload)?;
+                self.handle_connection_method(&method, &payload, now)
+                    .map_err(|violation| violation.of(method.id()))
+            }
+            // After our connection.close only its answer counts.
+            _ if self.state.is_closing() => Ok(()),
+            FRAME_METHOD => {
+                let method = Method::decode(&payload)?;
+                self.handle_method(channel, &method, &payload)
+                    .map_err(|violation| violation.of(method.id()))
+            }
+            FRAME_HEADER | FRAME_BODY => self.handle_content(channel, kind, payload),
+            FRAME_HEARTBEAT => Ok(()),
+            _ => Err(Violation::new(
+                501,
+                format!("a frame of the unknown type {kind}"),
+            )),
+        }
+    }
+
+    /// A method on a channel.
+    fn handle_method(
+        &mut self,
+        number: u16,
+        method: &Method<'_>,
+        payload: &Bytes,
+    ) -> Result<(), Violation> {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Err(Violation::new(
+                504,
+                format!("{} on channel {number}, which is not open", method.name()),
+            ));
+        };
+        if channel.incoming.is_some() {
+            return Err(Violation::new(
+                505,
+                format!("{} in the midst of a message", method.name()),
+            ));
+        }
+        let is_publisher = number == PUBLISHER;
+        match method {
+            Method::BasicDeliver(deliver) if !is_publisher => {
+                channel.incoming = Some(Incoming::new(Head::deliver(deliver, payload)));
+                Ok(())
+            }
+            Method::BasicReturn(returned) if is_publisher => {
+                channel.incoming = Some(Incoming::new(Head::returned(returned, payload)));
+                Ok(())
+            }
+            Method::BasicGetOk(ok) if channel.expect.contains(&Expect::Get) => {
+                channel.incoming = Some(Incoming::new(Head::get_ok(ok, payload)));
+                Ok(())
+            }
+            Method::BasicAck(ack) if is_publisher => {
+                self.confirmed(ack.delivery_tag, ack.multiple, true)
+            }
+            Method::BasicNack(nack) if is_publisher => {
+                self.confirmed(nack.delivery_tag, nack.multiple, false)
+            }
+            Method::ChannelClose(close) => {
+                let reply = Reply {
+                    code: close.reply_code,
+                    text: String::from_utf8_lossy(close.reply_text).into_owned(),
+                    class_id: close.class_id,
+                    method_id: close.method_id,
+                    from_broker: true,
+                };
+                self.channel_closed(number, Error::from_reply(reply));
+                Ok(())
+            }
+            Method::ChannelFlow(flow) => {
+                let _ = write_method(
+                    self.out.tail(),
+                    number,
+                    &ChannelFlowOk {
+                        active: flow.active,
+                    },
+                );
+                self.out.commit();
+                Ok(())
+            }
+            Method::BasicCancel(cancel) => {
+                self.cancelled_by_broker(number, cancel.consumer_tag);
+                Ok(())
+            }
+            method => self.handle_reply(number, method, payload),
+        }
+    }
+
+    /// A method that should be the answer to something.
+    fn handle_reply(
+        &mut self,
+        number: u16,
+        method: &Method<'_>,
+        payload: &Bytes,
+    ) -> Result<(), Violation> {
+        let unexpected =
+            || Violation::new(503, format!("{}, which nobody asked for", method.name()));
+        let channel = self.channels.get_mut(number).ok_or_else(unexpected)?;
+        let fits = |expect: &Expect| match (expect, method) {
+            (Expect::OpenOk, Method::ChannelOpenOk(_))
+            | (Expect::SelectOk, Method::ConfirmSelectOk(_))
+            | (Expect::Get, Method::BasicGetEmpty(_))
+            | (Expect::QosOk, Method::BasicQosOk(_))
+            | (Expect::ConsumeOk, Method::BasicConsumeOk(_))
+            | (Expect::CancelOk | Expect::Replaced(_), Method::BasicCancelOk(_)) => true,
+            (Expect::Call(call), method) => call.outcome(method, payload).is_some(),
+            _ => false,
+        };
+        let expect = channel.expected(fits).ok_or_else(unexpected)?;
+        match (expect, &channel.role) {
+            (Expect::Call(call), &Role::Call(promise)) => {
+                let outcome = call.outcome(method, payload).ok_or_else(unexpected)?;
+                self.release(number);
+                self.settled(promise, Ok(outcome));
+            }
+            (Expect::Get, &Role::Get { promise, .. }) => {
+                self.release(number);
+                self.settled(promise, Ok(Outcome::Got(None)));
+            }
+            (Expect::CancelOk, _) => self.cancel_ok(number),
+            (Expect::Replaced(Some(promise)), _) => self.settled(promise, Ok(Outcome::Done)),
+            _ => {}
+        }
+        self.fail_hopeless();
+        Ok(())
+    }
+
+    /// A header or body frame.
+    fn handle_content(&mut self, number: u16, kind: u8, payload: Bytes) -> Result<(), Violation> {
+        if number == 0 {
+            return Err(Violation::new(501, "content on channel 0"));
+        }
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Err(Violation::new(
+                504,
+                format!("content on channel {number}, which is not open"),
+            ));
+        };
+        let Some(incoming) = &mut channel.incoming else {
+            return Err(Violation::new(505, "content that no method announced"));
+        };
+        if kind == FRAME_HEADER {
+            incoming.header(&payload)?;
+        } else {
+            incoming.body(payload)?;
+        }
+        match channel.incoming.take_if(|incoming| incoming.is_complete()) {
+            Some(incoming) => self.handle_message(number, incoming.finish()),
+            None => Ok(()),
+        }
+    }
+
+    /// A whole message, on a channel that is open.
+    fn handle_message(&mut self, number: u16, content: Content) -> Result<(), Violation> {
+        let Content {
+            head,
+            mut properties,
+            body,
+        } = content;
+        if matches!(head, Head::Return { .. }) {
+            return self.returned(Content {
+                head,
+                properties,
+                body,
+            });
+        }
+        if !properties.headers.is_empty() {
+            properties.headers.remove(publisher::MARK);
+        }
+        let promise = self.config.id(0);
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Ok(());
+        };
+        let mut origin = Origin {
+            promise,
+            channel: number,
+            epoch: channel.epoch,
+            tag: 0,
+            no_ack: false,
+        };
+        match head {
+            Head::Deliver {
+                consumer_tag,
+                tag,
+                redelivered,
+                exchange,
+                routing_key,
+            } => {
+                origin.tag = tag;
+                let delivery = Delivery {
+                    body,
+                    properties,
+                    exchange,
+                    routing_key,
+                    consumer_tag: Default::default(),
+                    redelivered,
+                    message_count: 0,
+                    origin,
+                };
+                self.deliver(number, &consumer_tag, delivery)
+            }
+            Head::GetOk {
+                tag,
+                redelivered,
+                exchange,
+                routing_key,
+                message_count,
+            } => {
+                channel.expected(|expect| *expect == Expect::Get);
+                let Role::Get { promise, no_ack } = channel.role else {
+                    return Err(Violation::new(503, "basic.get-ok, which nobody asked for"));
+                };
+                origin = Origin {
+                    promise: self.config.id(promise),
+                    tag,
+                    no_ack,
+                    ..origin
+                };
+                if !no_ack {
+                    channel.unsettled.push_back(tag);
+                }
+                channel.role = Role::Settling;
+                let consumer_tag = Default::default();
+                let delivery = Delivery {
+                    body,
+                    properties,
+                    exchange,
+                    routing_key,
+                    consumer_tag,
+                    redelivered,
+                    message_count,
+                    origin,
+                };
+                self.settled(promise, Ok(Outcome::Got(Some(Box::new(delivery)))));
+                self.release_if_settled(number);
+                self.fail_hopeless();
+                Ok(())
+            }
+            Head::Return { .. } => Ok(()),
+        }
+    }
+
+    /// Back into the pool once nothing keeps it.
+    fn release_if_settled(&mut self, number: u16) {
+        let done = |channel: &channels::Channel| {
+            matches!(channel.role, Role::Settling) && channel.unsettled.is_empty()
+        };
+        if self.channels.get(number).is_some_and(done) {
+            self.release(number);
+        }
+    }
+
+    fn release(&mut self, number: u16) {
+        self.channels.put_back(number);
+        self.serve_waiting();
+    }
+
+    /// The broker closed a channel: an error for whatever went on there, and for nothing else.
+    fn channel_closed(&mut self, number: u16, error: Error) {
+        log::debug!("the broker closed channel {number}: {error}");
+        let _ = write_method(self.out.tail(), number, &ChannelCloseOk {});
+        self.out.commit();
+        let Some(channel) = self.channels.retire(number) else {
+            return;
+        };
+        if matches!(channel.role, Role::Publisher) {
+            self.publisher_closed(&error);
+        } else {
+            self.fail_channel(channel, &error);
+        }
+        self.serve_waiting();
+    }
+
+    /// Every promise that goes with a channel that has gone.
+    fn fail_channel(&mut self, channel: channels::Channel, error: &Error) {
+        match &channel.role {
+            Role::Call(promise) | Role::Get { promise, .. } => {
+                self.settled(*promise, Err(error.clone()))
+            }
+            Role::Consumer(consumer) => {
+                self.consumers.remove(&consumer.promise);
+                for promise in consumer.promises() {
+                    self.settled(promise, Err(error.clone()));
+                }
+            }
+            Role::Idle | Role::Settling | Role::Publisher => {}
+        }
+        for expect in channel.expect {
+            if let Expect::Replaced(Some(promise)) = expect {
+                self.settled(promise, Err(error.clone()));
+            }
+        }
+    }
+
+    /// The end of the connection: nothing may stay open.
+    fn end(&mut self, error: &Error) {
+        self.state.end();
+        self.heartbeat.stop();
+        self.publisher_lost(error);
+        for channel in self.channels.drain().collect::<Vec<_>>() {
+            self.fail_channel(channel, error);
+        }
+        for (number, request) in std::mem::take(&mut self.waiting) {
+            let error = match request {
+                Request::Publish { .. } => Error::NotSent(Box::new(error.clone())),
+                _ => error.clone(),
+            };
+            self.settled(number, Err(error));
+        }
+        self.waiting_bytes = 0;
+    }
+
+    /// Ends a connection whose peer may not be trusted any further.
+    fn break_off(&mut self, violation: Violation) {
+        let Violation {
+            code,
+            text,
+            method: (class_id, method_id),
+        } = violation;
+        let reply = Reply {
+            code,
+            text,
+            class_id,
+            method_id,
+            from_broker: false,
+        };
+        let text = reply.text.as_bytes();
+        let close = ConnectionClose {
+            reply_code: code,
+            reply_text: &text[..text.len().min(255)],
+            class_id,
+            method_id,
+        };
+        let _ = write_method(self.out.tail(), 0, &close);
+        self.out.commit();
+        let error = Error::from_reply(reply);
+        log::debug!("closing the connection: {error}");
+        self.fail_connect_or_close(&error);
+        self.end(&error);
+    }
+
+    /// The socket has gone.
+    pub(crate) fn handle_disconnect(&mut self, broken: Broken) {
+        if self.state.is_over() {
+            return;
+        }
+        let error = Error::ConnectionBroken(broken);
+        log::debug!("{error}");
+        self.fail_connect_or_close(&error);
+        self.end(&error);
+    }
+
+    /// Call when the time that [`poll_timeout`](Self::poll_timeout) gave has come.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        match self.heartbeat.due(now) {
+            Due::Nothing => {}
+            Due::Send => {
+                let out = self.out.tail();
+                let mark = begin_frame(out, FRAME_HEARTBEAT, 0);
+                end_frame(out, mark);
+                self.out.commit();
+                self.heartbeat.sent(now);
+            }
+            Due::GiveUp(silence) => self.handle_disconnect(Broken::Heartbeat(silence)),
+        }
+    }
+
+    /// Notes that the socket took some output.
+    pub(crate) fn handle_written(&mut self, bytes: usize, now: Instant) {
+        self.out.advance(bytes);
+        self.heartbeat.sent(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.heartbeat.next()
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Whether nothing more will happen, but that what is in `out` should be written.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.is_over()
+    }
+
+    /// Whether requests are taken by the broker.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.is_open()
+    }
+
+    pub(crate) fn connected(&self) -> Option<&Arc<Connected>> {
+        self.connected.as_ref()
+    }
+
+    pub(crate) fn blocked(&self) -> Option<&str> {
+        self.blocked.as_deref()
+    }
+
+    /// Bytes of messages that are unsent, or unconfirmed.
+    pub(crate) fn buffered(&self) -> usize {
+        self.out.held() + self.waiting_bytes
+    }
+}

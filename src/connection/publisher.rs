@@ -1,0 +1,490 @@
+//! The confirm channel: tags, acks, nacks, returns, and opening anew after an error.
+//!
+//! All publishes go over one channel, in order. `in_flight` has an entry for each that the broker has not answered;
+//! delivery tags count from 1 on each channel, so an entry's tag is its place. The bytes of a publish stay pinned in
+//! the output until it is answered.
+//!
+//! Without confirms (an old or foreign broker, or `pubacks(false)`) puka's emulation stands in: behind each message
+//! goes an empty one that no queue can take, and the broker's return of that one is the confirm.
+//!
+//! # When the broker closes the channel
+//! It handles publishes in order, so the refused one divides the others. Those that came surely after it were never
+//! taken: they are sent again on the new channel. Those that came before it may be in their queues with the confirm
+//! lost: their outcome is unknown. The broker does not say which one it refused, but its text most often names the
+//! exchange or the size, so it is one that fits the text. Where several fit, they all get the broker's error: none of
+//! them is known to have arrived.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, BufMut, Bytes};
+
+use super::channels::{Expect, PUBLISHER, Role};
+use super::content::{Content, Head};
+use super::output::{LARGE, Position, Span};
+use super::{Connection, Violation};
+use crate::error::{Error, Result};
+use crate::message::{Message, Returned};
+use crate::outcome::Outcome;
+use crate::wire::{
+    BasicPublish, ChannelOpen, ConfirmSelect, ContentHeader, EncodeError, FRAME_BODY, FRAME_HEADER,
+    FRAME_OVERHEAD, FieldValue, Properties, begin_frame, end_frame, write_method,
+};
+
+/// Marks a mandatory message, so that its return can be told from another's; users never see it.
+pub(crate) const MARK: &str = "x-puka-delivery-tag";
+/// Marks the empty message behind each message, where confirms are emulated.
+const FOOTER: &str = "x-puka-footer";
+
+const BASIC: u16 = 60;
+
+/// A publish that the broker has not answered, or whose turn in `in_flight` has not come.
+#[derive(Debug)]
+struct InFlight {
+    promise: u64,
+    span: Span,
+    /// The promise has its result, and the span is unpinned.
+    settled: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Publisher {
+    /// Whether the broker confirms; else it is emulated.
+    pub(crate) confirms: bool,
+    is_open: bool,
+    /// The delivery tag of `in_flight[0]`.
+    first_tag: u64,
+    in_flight: VecDeque<InFlight>,
+    /// The broker has surely handled everything up to this tag.
+    handled: u64,
+}
+
+impl Publisher {
+    fn entry(&mut self, tag: u64) -> Option<&mut InFlight> {
+        let index = usize::try_from(tag.checked_sub(self.first_tag)?).ok()?;
+        self.in_flight.get_mut(index)
+    }
+
+    /// The tag of a promise's publish. Promises rise with their tags.
+    fn tag_of(&self, promise: u64) -> Option<u64> {
+        let index = self
+            .in_flight
+            .binary_search_by_key(&promise, |entry| entry.promise)
+            .ok()?;
+        Some(self.first_tag + index as u64)
+    }
+
+    /// Forgets the answered entries in front.
+    fn advance(&mut self) {
+        while self.in_flight.front().is_some_and(|entry| entry.settled) {
+            self.in_flight.pop_front();
+            self.first_tag += 1;
+        }
+    }
+
+    /// The entries that are yet to be answered, once the channel has gone.
+    fn take_unsettled(&mut self) -> Vec<(u64, u64, Span)> {
+        let tags = self.first_tag..;
+        let entries = std::mem::take(&mut self.in_flight);
+        let unsettled = tags.zip(entries).filter(|(_, entry)| !entry.settled);
+        unsettled
+            .map(|(tag, entry)| (tag, entry.promise, entry.span))
+            .collect()
+    }
+}
+
+impl Connection {
+    /// Publishes, on a connection that is open.
+    pub(crate) fn publish_now(
+        &mut self,
+        promise: u64,
+        exchange: &str,
+        routing_key: &str,
+        message: Message,
+    ) {
+        self.open_publisher();
+        let start = self.out.position();
+        match self.write_publish(promise, exchange, routing_key, message) {
+            Ok(len) => {
+                let span = self.out.pin_from(start, len);
+                self.publisher.in_flight.push_back(InFlight {
+                    promise,
+                    span,
+                    settled: false,
+                });
+                self.out.commit();
+            }
+            Err(error) => self.settled(promise, Err(error)),
+        }
+    }
+
+    /// Opens the publishing channel ahead of the first publish: all of it goes out in one write.
+    fn open_publisher(&mut self) {
+        if self.publisher.is_open {
+            return;
+        }
+        self.publisher.is_open = true;
+        self.publisher.first_tag = 1;
+        self.publisher.handled = 0;
+        self.channels.open(PUBLISHER, Role::Publisher);
+        let out = self.out.tail();
+        // Neither has a field that could be too long.
+        let _ = write_method(out, PUBLISHER, &ChannelOpen::default());
+        if self.publisher.confirms {
+            let _ = write_method(out, PUBLISHER, &ConfirmSelect::default());
+            if let Some(channel) = self.channels.get_mut(PUBLISHER) {
+                channel.expect.push_back(Expect::SelectOk);
+            }
+        }
+    }
+
+    /// Writes all frames of a publish, and says how many bytes they are. On an error it has written nothing.
+    fn write_publish(
+        &mut self,
+        promise: u64,
+        exchange: &str,
+        routing_key: &str,
+        message: Message,
+    ) -> Result<usize> {
+        let before = self.out.unsent();
+        let mark = self.out.tail().len();
+        let Message {
+            body,
+            mut properties,
+            mandatory,
+        } = message;
+        if mandatory {
+            properties
+                .headers
+                .insert(MARK, FieldValue::I64(promise.cast_signed()));
+        }
+        let method = BasicPublish {
+            exchange: exchange.as_bytes(),
+            routing_key: routing_key.as_bytes(),
+            mandatory,
+            ..Default::default()
+        };
+        let header = ContentHeader {
+            class_id: BASIC,
+            body_size: body.len() as u64,
+            properties,
+        };
+        if let Err(error) = self.write_head(&method, &header) {
+            self.out.tail().truncate(mark);
+            return Err(error);
+        }
+        self.write_body(body);
+        if !self.publisher.confirms {
+            self.write_footer(promise);
+        }
+        Ok(self.out.unsent() - before)
+    }
+
+    fn write_head(&mut self, method: &BasicPublish<'_>, header: &ContentHeader) -> Result<()> {
+        let frame_max = self.frame_max;
+        let out = self.out.tail();
+        let invalid = |error: EncodeError| Error::InvalidArgument(error.to_string());
+        write_method(out, PUBLISHER, method).map_err(invalid)?;
+        let mark = begin_frame(out, FRAME_HEADER, PUBLISHER);
+        header.encode(out).map_err(invalid)?;
+        end_frame(out, mark);
+        let len = out.len() - mark;
+        if len > frame_max {
+            return Err(Error::InvalidArgument(format!(
+                "the message's properties and headers are {len} bytes in their frame, which cannot be split, and the \
+                 largest frame of this connection is {frame_max}: put less into headers, or raise frame_max here and \
+                 in the broker"
+            )));
+        }
+        Ok(())
+    }
+
+    fn write_body(&mut self, mut body: Bytes) {
+        let largest = self.frame_max - FRAME_OVERHEAD;
+        while !body.is_empty() {
+            let piece = body.split_to(body.len().min(largest));
+            let out = self.out.tail();
+            if piece.len() < LARGE {
+                let mark = begin_frame(out, FRAME_BODY, PUBLISHER);
+                out.extend_from_slice(&piece);
+                end_frame(out, mark);
+            } else {
+                out.put_u8(FRAME_BODY);
+                out.put_u16(PUBLISHER);
+                out.put_u32(piece.len() as u32); // At most frame_max, a u32.
+                self.out.push_slice(piece);
+                self.out.tail().extend_from_slice(&[crate::wire::FRAME_END]);
+            }
+        }
+    }
+
+    fn write_footer(&mut self, promise: u64) {
+        let mut properties = Properties::default();
+        properties
+            .headers
+            .insert(MARK, FieldValue::I64(promise.cast_signed()));
+        properties.headers.insert(FOOTER, true);
+        let header = ContentHeader {
+            class_id: BASIC,
+            body_size: 0,
+            properties,
+        };
+        let _ = self.write_head(
+            &BasicPublish {
+                mandatory: true,
+                ..Default::default()
+            },
+            &header,
+        );
+    }
+
+    /// `basic.ack` and `basic.nack`: one tag, or all up to it.
+    pub(crate) fn confirmed(
+        &mut self,
+        tag: u64,
+        multiple: bool,
+        taken: bool,
+    ) -> Result<(), Violation> {
+        let next = self.publisher.first_tag + self.publisher.in_flight.len() as u64;
+        // Tag 0 with `multiple` is AMQP's word for all of them.
+        let last = if tag == 0 && multiple { next - 1 } else { tag };
+        if last >= next || !self.publisher.confirms {
+            return Err(Violation::new(
+                503,
+                "a confirm of something never published",
+            ));
+        }
+        self.publisher.handled = self.publisher.handled.max(last);
+        // Answered ones in front are forgotten: what is left below may still be open.
+        let first = if multiple {
+            self.publisher.first_tag
+        } else {
+            last
+        };
+        for tag in first..=last {
+            let result = if taken {
+                Ok(Outcome::Published)
+            } else {
+                Err(Error::Nacked)
+            };
+            self.settle_publish(tag, result);
+        }
+        self.publisher.advance();
+        Ok(())
+    }
+
+    fn settle_publish(&mut self, tag: u64, result: Result<Outcome>) {
+        let Some(entry) = self.publisher.entry(tag).filter(|entry| !entry.settled) else {
+            return;
+        };
+        entry.settled = true;
+        let (promise, span) = (entry.promise, entry.span);
+        self.out.unpin(&span);
+        self.settled(promise, result);
+    }
+
+    /// `basic.return`: a message that no queue took, or one of our own that none could take.
+    pub(crate) fn returned(&mut self, content: Content) -> Result<(), Violation> {
+        let Content {
+            head,
+            mut properties,
+            body,
+        } = content;
+        let Head::Return {
+            reply_code,
+            reply_text,
+            exchange,
+            routing_key,
+        } = head
+        else {
+            return Ok(());
+        };
+        let mark = properties
+            .headers
+            .get(MARK)
+            .and_then(|value| value.as_i64());
+        let tag = mark.and_then(|promise| self.publisher.tag_of(promise.cast_unsigned()));
+        let Some(tag) = tag else {
+            return Err(Violation::new(
+                503,
+                "the return of something never published",
+            ));
+        };
+        self.publisher.handled = self.publisher.handled.max(tag);
+        let is_footer = properties.headers.get(FOOTER).is_some();
+        let result = if is_footer {
+            Ok(Outcome::Published)
+        } else {
+            properties.headers.remove(MARK);
+            let returned = Returned {
+                reply_code,
+                reply_text,
+                exchange,
+                routing_key,
+                properties,
+                body,
+            };
+            Err(Error::NoRoute(Box::new(returned)))
+        };
+        self.settle_publish(tag, result);
+        // With confirms, the ack of a returned message is still to come, and so is a footer behind one without: but
+        // both find their entry settled, or gone.
+        if is_footer {
+            self.publisher.advance();
+        }
+        Ok(())
+    }
+
+    /// The broker closed the publishing channel with `error`.
+    pub(crate) fn publisher_closed(&mut self, error: &Error) {
+        self.publisher.is_open = false;
+        let handled = self.publisher.handled;
+        let entries = self.publisher.take_unsettled();
+        let clue = error.reply().and_then(|reply| Clue::find(&reply.text));
+        let (mut suspects, mut fitting) = (Vec::new(), Vec::new());
+        for (tag, _, span) in &entries {
+            // What was handled, or not even sent, cannot be what was refused.
+            if *tag <= handled || self.out.is_unsent(span) {
+                continue;
+            }
+            suspects.push(*tag);
+            if clue
+                .as_ref()
+                .is_some_and(|clue| clue.fits(&self.out.head(span)))
+            {
+                fitting.push(*tag);
+            }
+        }
+        if !fitting.is_empty() {
+            suspects = fitting;
+        }
+        let last_suspect = suspects.last().copied().unwrap_or(handled);
+        let mut again = Vec::new();
+        for (tag, promise, span) in entries {
+            if tag > last_suspect {
+                again.push((promise, span));
+                continue;
+            }
+            self.out.unpin(&span);
+            let result = if suspects.binary_search(&tag).is_ok() {
+                error.clone()
+            } else {
+                Error::OutcomeUnknown(Box::new(error.clone()))
+            };
+            self.settled(promise, Err(result));
+        }
+        self.publish_again(again, error);
+    }
+
+    fn publish_again(&mut self, again: Vec<(u64, Span)>, error: &Error) {
+        if !self.config.options.resend {
+            for (promise, span) in again {
+                self.out.unpin(&span);
+                self.settled(promise, Err(Error::NotSent(Box::new(error.clone()))));
+            }
+            return;
+        }
+        if again.is_empty() {
+            return;
+        }
+        log::debug!(
+            "publishing {} messages again, which came after the refused one",
+            again.len()
+        );
+        self.open_publisher();
+        for (promise, old) in again {
+            let pieces = self.out.pieces(&old);
+            let start: Position = self.out.position();
+            self.out.push_pieces(pieces);
+            let span = self.out.pin_from(start, old.len);
+            self.out.unpin(&old);
+            self.publisher.in_flight.push_back(InFlight {
+                promise,
+                span,
+                settled: false,
+            });
+            self.out.commit();
+        }
+    }
+
+    /// The connection has gone: what is known of each publish.
+    pub(crate) fn publisher_lost(&mut self, error: &Error) {
+        for (_, promise, span) in self.publisher.take_unsettled() {
+            let unsent = self.out.is_unsent(&span);
+            self.out.unpin(&span);
+            let cause = Box::new(error.clone());
+            let error = if unsent {
+                Error::NotSent(cause)
+            } else {
+                Error::OutcomeUnknown(cause)
+            };
+            self.settled(promise, Err(error));
+        }
+    }
+}
+
+/// What the broker's text says of the publish it refused.
+#[derive(Debug, PartialEq, Eq)]
+enum Clue {
+    Exchange(String),
+    BodySize(u64),
+}
+
+impl Clue {
+    fn find(text: &str) -> Option<Self> {
+        if let Some((_, rest)) = text.split_once("exchange '") {
+            return Some(Self::Exchange(rest.split('\'').next()?.to_owned()));
+        }
+        let (_, rest) = text.split_once("message size ")?;
+        Some(Self::BodySize(rest.split(' ').next()?.parse().ok()?))
+    }
+
+    /// Whether a publish, given as its first two frames, may be meant.
+    fn fits(&self, mut frames: &[u8]) -> bool {
+        // The frame's head, class and method, and a reserved short; then the exchange.
+        let Some(exchange_len) = frames.get(13).map(|&len| usize::from(len)) else {
+            return false;
+        };
+        match self {
+            Self::Exchange(name) => frames.get(14..14 + exchange_len) == Some(name.as_bytes()),
+            Self::BodySize(size) => {
+                let Some(&[_, _, _, a, b, c, d]) = frames.first_chunk::<7>() else {
+                    return false;
+                };
+                let method_frame = u32::from_be_bytes([a, b, c, d]) as usize + FRAME_OVERHEAD;
+                // The header frame's head, class and weight; then the size.
+                let Some(mut rest) = frames.split_off(method_frame + 11..) else {
+                    return false;
+                };
+                rest.remaining() >= 8 && rest.get_u64() == *size
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_brokers_texts_name_the_exchange_or_the_size() {
+        let exchange = |name: &str| Some(Clue::Exchange(name.into()));
+        for (text, clue) in [
+            ("NOT_FOUND - no exchange 'a' in vhost '/'", exchange("a")),
+            (
+                "ACCESS_REFUSED - cannot publish to internal exchange 'b' in vhost '/'",
+                exchange("b"),
+            ),
+            (
+                "PRECONDITION_FAILED - message size 17 is larger than configured max size 16",
+                Some(Clue::BodySize(17)),
+            ),
+            (
+                "PRECONDITION_FAILED - message size 17 larger than max size 16",
+                Some(Clue::BodySize(17)),
+            ),
+            ("PRECONDITION_FAILED - something else", None),
+        ] {
+            assert_eq!(Clue::find(text), clue, "{text}");
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! What can go wrong, told so that a person knows what happened, to what, and what to do next.
+//!
+//! Errors are `Clone`, for one cause (a lost socket, say) may end many promises.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::message::Returned;
+use crate::promise::PromiseId;
+use crate::wire::method_name;
+
+/// A `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that a promise, or a call, may fail with.
+///
+/// The variants that carry a [`Reply`] are the broker's own errors, one for each of [AMQP's reply
+/// codes](https://www.rabbitmq.com/amqp-0-9-1-reference#constants), under puka's names. One of the codes 311, 313 and
+/// 403 to 406 ends the one request it answers and nothing else; the others close the connection.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// 311: the message is larger than the broker takes.
+    #[error("{0}")]
+    ContentTooLarge(Box<Reply>),
+    /// 312: a `mandatory` message reached no queue. It comes back with the error.
+    #[error("no route: {0}")]
+    NoRoute(Box<Returned>),
+    /// 313: there was nobody to take the message at once.
+    #[error("{0}")]
+    NoConsumers(Box<Reply>),
+    /// 320: an operator, or the broker shutting down, closed the connection.
+    #[error("{0}")]
+    ConnectionForced(Box<Reply>),
+    /// 402: the client tried an unknown virtual host.
+    #[error("{0}")]
+    InvalidPath(Box<Reply>),
+    /// 403: the user may not do this, or the login failed.
+    #[error("{0}")]
+    AccessRefused(Box<Reply>),
+    /// 404: no such queue or exchange.
+    #[error("{0}")]
+    NotFound(Box<Reply>),
+    /// 405: somebody else has the queue for himself.
+    #[error("{0}")]
+    ResourceLocked(Box<Reply>),
+    /// 406: it exists with other arguments, or is in use, or an acknowledgement came too late.
+    #[error("{0}")]
+    PreconditionFailed(Box<Reply>),
+    /// 501: a frame that cannot be read.
+    #[error("{0}")]
+    FrameError(Box<Reply>),
+    /// 502: a frame that can be read, with nonsense in it.
+    #[error("{0}")]
+    SyntaxError(Box<Reply>),
+    /// 503: a method that may not come here.
+    #[error("{0}")]
+    CommandInvalid(Box<Reply>),
+    /// 504: a frame on a channel that is not open.
+    #[error("{0}")]
+    ChannelError(Box<Reply>),
+    /// 505: a frame in the midst of a message.
+    #[error("{0}")]
+    UnexpectedFrame(Box<Reply>),
+    /// 506: the broker has run out of something.
+    #[error("{0}")]
+    ResourceError(Box<Reply>),
+    /// 530: not allowed here: an unknown virtual host, a limit that is reached.
+    #[error("{0}")]
+    NotAllowed(Box<Reply>),
+    /// 540: the broker knows no such thing.
+    #[error("{0}")]
+    NotImplemented(Box<Reply>),
+    /// 541: something went wrong inside the broker, or it refuses a deprecated feature.
+    #[error("{0}")]
+    InternalError(Box<Reply>),
+    /// A reply code that AMQP 0-9-1 does not name.
+    #[error("{0}")]
+    Other(Box<Reply>),
+
+    /// The connection could not be made, or was lost. [`Client::connect`](crate::Client::connect) may be called again.
+    #[error("connection broken: {0}")]
+    ConnectionBroken(Broken),
+    /// The peer answered in another protocol.
+    #[error("unsupported protocol: {0}")]
+    UnsupportedProtocol(String),
+
+    /// The broker refused this message (`basic.nack`): a full queue with
+    /// [`overflow: reject-publish`](https://www.rabbitmq.com/docs/maxlength), or trouble of its own. It is in no queue
+    /// that refused it.
+    #[error(
+        "the broker refused the message (basic.nack); a full queue with overflow reject-publish does that"
+    )]
+    Nacked,
+    /// This message was surely never taken by the broker: to publish it again cannot double it.
+    #[error("not sent: {0}")]
+    NotSent(Box<Self>),
+    /// This message may be in its queues or not: the cause came before the broker's confirm.
+    #[error("outcome unknown, the message may have arrived or not: {0}")]
+    OutcomeUnknown(Box<Self>),
+
+    /// The consumer has ended.
+    #[error("the consumer was cancelled by {0}")]
+    Cancelled(CancelledBy),
+
+    /// The client was closed while this was under way.
+    #[error("the client was closed")]
+    Closed,
+    /// There is no connection: wait for [`Client::connect`](crate::Client::connect) first.
+    #[error("not connected: call connect() first")]
+    NotConnected,
+    /// [`Client::connect`](crate::Client::connect) on a client that is connected, or about to be.
+    #[error("connected already: call close() and wait for it first")]
+    AlreadyConnected,
+    /// Every channel that the broker allows is held by a consumer or an unacknowledged delivery, so waiting for a free
+    /// one might take for ever.
+    #[error(
+        "all {0} channels of this connection are held by consumers and unacknowledged deliveries: settle or cancel \
+         some, raise the broker's channel_max, or use a second client"
+    )]
+    NoFreeChannel(u16),
+
+    /// The text is no AMQP URL.
+    #[error("invalid URL: {0}")]
+    InvalidUrl(String),
+    /// An argument that AMQP has no way to say.
+    #[error("invalid argument: {0}")]
+    InvalidArgument(String),
+    /// The promise's result has been given out, or its consumer has ended and said so; or it was dropped unread, long
+    /// ago (see [`Client::wait`](crate::Client::wait)).
+    #[error("promise {0} has no result to wait for: it was given out before, or dropped unread")]
+    UnknownPromise(PromiseId),
+    /// A promise, or a delivery, of another client.
+    #[error("promise {0} belongs to another client")]
+    ForeignPromise(PromiseId),
+    /// The delivery was settled before, by an acknowledgement of many.
+    #[error("delivery {0} is settled already")]
+    AlreadySettled(u64),
+    /// The delivery came over a channel or a connection that has gone; the broker has queued its message again.
+    #[error(
+        "delivery {0} is stale: its channel has gone, and the broker has queued the message again"
+    )]
+    StaleDelivery(u64),
+    /// The delivery came with `no_ack`, so the broker has forgotten it already.
+    #[error("delivery {0} came with no_ack: there is nothing to acknowledge")]
+    NoAck(u64),
+    /// The promise's callback has run, and taken the delivery.
+    #[error("the delivery went to the promise's callback")]
+    HandledByCallback,
+    /// The system's poll failed.
+    #[error("polling failed: {0}")]
+    Poll(Arc<io::Error>),
+}
+
+/// Who ended a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CancelledBy {
+    /// [`Client::basic_cancel`](crate::Client::basic_cancel).
+    Client,
+    /// The broker: its queue was deleted, or moved away.
+    /// See [consumer cancellation](https://www.rabbitmq.com/docs/consumer-cancel).
+    Broker,
+}
+
+impl fmt::Display for CancelledBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "the client",
+            Self::Broker => "the broker (was its queue deleted?)",
+        })
+    }
+}
+
+/// Why a connection is no more.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Broken {
+    /// The name of the host means nothing.
+    #[error("cannot resolve the host {host:?}: {error}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the system said.
+        error: Arc<io::Error>,
+    },
+    /// No address of the host answered; what each said.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The socket failed.
+    #[error("{0}")]
+    Io(Arc<io::Error>),
+    /// The peer closed the socket without a word.
+    #[error("the peer closed the socket{0}")]
+    Eof(&'static str),
+    /// Connecting, or closing, took longer than [`connect_timeout`](crate::ClientOptions::connect_timeout).
+    #[error("{what} took longer than {limit:?}")]
+    TimedOut {
+        /// What took so long.
+        what: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// Nothing came from the broker for two heartbeat intervals.
+    #[error("no sign of life from the broker for {0:?} (two heartbeats)")]
+    Heartbeat(Duration),
+}
+
+/// The broker's words on what it refused, or ours on what it may not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reply {
+    /// AMQP's reply code.
+    pub code: u16,
+    /// The reply text.
+    pub text: String,
+    /// The class of the method that failed; 0 if no method did.
+    pub class_id: u16,
+    /// The method that failed; 0 if none did.
+    pub method_id: u16,
+    /// Whether the broker said so; else it was the broker's own bytes that made no sense.
+    pub from_broker: bool,
+}
+
+impl Reply {
+    /// The name of the method that failed (`queue.declare`, say), if one did.
+    pub fn method(&self) -> Option<&'static str> {
+        method_name(self.class_id, self.method_id)
+    }
+
+    /// What to do about it, where a known trap shows.
+    pub fn hint(&self) -> Option<&'static str> {
+        let text = &self.text;
+        match self.code {
+            541 if text.contains("transient_nonexcl_queues") => Some(
+                "this broker refuses transient queues that are not exclusive: declare the queue with durable(true)",
+            ),
+            406 if text.contains("delivery acknowledgement") => Some(
+                "a delivery was not acknowledged in time (30 minutes, unless consumer_timeout says otherwise): \
+                 acknowledge before long work, or raise the limit; see \
+                 https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout",
+            ),
+            406 if text.contains("message size") => Some(
+                "the message is over the broker's max_message_size (16 MiB by default since RabbitMQ 4.0, 128 MiB \
+                 before): raise it, or send the data another way",
+            ),
+            501 if text.contains("frame_too_large") => Some(
+                "a frame was larger than the broker's frame_max: most often a header block, which cannot be split",
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.from_broker {
+            f.write_str("the peer broke the protocol: ")?;
+        }
+        // Control characters in a broker's text must not reach a terminal.
+        write!(f, "{} ({}", self.text.escape_debug(), self.code)?;
+        if let Some(method) = self.method() {
+            write!(f, ", {method}")?;
+        }
+        f.write_str(")")?;
+        match self.hint() {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error {
+    /// The broker's error of this code.
+    pub(crate) fn from_reply(reply: Reply) -> Self {
+        let code = reply.code;
+        let reply = Box::new(reply);
+        match code {
+            311 => Self::ContentTooLarge(reply),
+            313 => Self::NoConsumers(reply),
+            320 => Self::ConnectionForced(reply),
+            402 => Self::InvalidPath(reply),
+            403 => Self::AccessRefused(reply),
+            404 => Self::NotFound(reply),
+            405 => Self::ResourceLocked(reply),
+            406 => Self::PreconditionFailed(reply),
+            501 => Self::FrameError(reply),
+            502 => Self::SyntaxError(reply),
+            503 => Self::CommandInvalid(reply),
+            504 => Self::ChannelError(reply),
+            505 => Self::UnexpectedFrame(reply),
+            506 => Self::ResourceError(reply),
+            530 => Self::NotAllowed(reply),
+            540 => Self::NotImplemented(reply),
+            541 => Self::InternalError(reply),
+            _ => Self::Other(reply),
+        }
+    }
+
+    /// What the broker said, if this error is its own.
+    ///
+    /// Looks through [`NotSent`](Self::NotSent) and [`OutcomeUnknown`](Self::OutcomeUnknown).
+    pub fn reply(&self) -> Option<&Reply> {
+        match self.cause() {
+            Self::ContentTooLarge(reply)
+            | Self::NoConsumers(reply)
+            | Self::ConnectionForced(reply)
+            | Self::InvalidPath(reply)
+            | Self::AccessRefused(reply)
+            | Self::NotFound(reply)
+            | Self::ResourceLocked(reply)
+            | Self::PreconditionFailed(reply)
+            | Self::FrameError(reply)
+            | Self::SyntaxError(reply)
+            | Self::CommandInvalid(reply)
+            | Self::ChannelError(reply)
+            | Self::UnexpectedFrame(reply)
+            | Self::ResourceError(reply)
+            | Self::NotAllowed(reply)
+            | Self::NotImplemented(reply)
+            | Self::InternalError(reply)
+            | Self::Other(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// AMQP's reply code, if this error has one.
+    pub fn reply_code(&self) -> Option<u16> {
+        match self.cause() {
+            Self::NoRoute(returned) => Some(returned.reply_code),
+            _ => self.reply().map(|reply| reply.code),
+        }
+    }
+
+    /// What lies behind [`NotSent`](Self::NotSent) and [`OutcomeUnknown`](Self::OutcomeUnknown); else the error itself.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::NotSent(cause) | Self::OutcomeUnknown(cause) => cause.cause(),
+            _ => self,
+        }
+    }
+
+    /// Whether the connection was lost, or could not be made.
+    pub fn is_connection_broken(&self) -> bool {
+        matches!(
+            self.cause(),
+            Self::ConnectionBroken(_) | Self::UnsupportedProtocol(_)
+        )
+    }
+}

@@ -1,0 +1,151 @@
+//! A RabbitMQ client for Rust programs that are not async: AMQP 0-9-1 with promises instead of channels, after the
+//! Python client [puka](https://github.com/majek/puka).
+//!
+//! Every call returns a small numbered [`Promise`] at once. The program waits for it, or hangs a callback on it and
+//! loops, or drives the client from an event loop of its own. An AMQP error fails the one promise it belongs to, and
+//! nothing else.
+//!
+//! Straight on:
+//!
+//! ```no_run
+//! use puka::Client;
+//!
+//! fn main() -> puka::Result<()> {
+//!     let mut client = Client::new("amqp://localhost/")?;
+//!
+//!     let promise = client.connect();
+//!     client.wait(promise)?;
+//!
+//!     let promise = client.queue_declare("test");
+//!     client.wait(promise)?;
+//!
+//!     let promise = client.basic_publish("", "test", "Hello world!");
+//!     client.wait(promise)?;
+//!
+//!     let promise = client.close();
+//!     client.wait(promise)?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The same, by callbacks:
+//!
+//! ```no_run
+//! use puka::{Client, Promise, QueueDeclareOk, Result};
+//!
+//! fn on_connection(client: &mut Client, _: Promise<puka::Connected>, _: Result<puka::Connected>) {
+//!     client.queue_declare("test").then(client, on_queue_declare);
+//! }
+//!
+//! fn on_queue_declare(client: &mut Client, _: Promise<QueueDeclareOk>, _: Result<QueueDeclareOk>) {
+//!     client.basic_publish("", "test", "Hello world!").then(client, |client, _, result| {
+//!         println!(" [*] Message sent: {result:?}");
+//!         client.loop_break();
+//!     });
+//! }
+//!
+//! fn main() -> Result<()> {
+//!     let mut client = Client::new("amqp://localhost/")?;
+//!     client.connect().then(&mut client, on_connection);
+//!     client.loop_forever()?;
+//!
+//!     client.close().wait(&mut client)?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Consuming; `basic_ack` takes the delivery away, so that acknowledging twice does not compile:
+//!
+//! ```no_run
+//! # use puka::{Client, Consume};
+//! # fn consume(client: &mut Client) -> puka::Result<()> {
+//! let consumer = client.basic_consume(Consume::new("test").prefetch_count(10));
+//! for _ in 0..3 {
+//!     let delivery = client.wait(consumer)?;
+//!     println!(" [x] Received {:?}", delivery.body);
+//!     client.basic_ack(delivery)?;
+//! }
+//! client.basic_cancel(consumer).wait(client)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Options, properties, errors:
+//!
+//! ```no_run
+//! # use puka::{Client, Error, ExchangeDeclare, Message, QueueDeclare, Requeue};
+//! # fn work(mut client: Client) -> puka::Result<()> {
+//! let dead = ExchangeDeclare::fanout("dead").durable(true);
+//! client.exchange_declare(dead).wait(&mut client)?;
+//! let work = QueueDeclare::new("work").durable(true).argument("x-dead-letter-exchange", "dead");
+//! client.queue_declare(work).wait(&mut client)?;
+//!
+//! let message = Message::new("report.pdf").persistent().header("attempt", 1).mandatory(true);
+//! match client.basic_publish("", "work", message).wait(&mut client) {
+//!     Ok(()) => {}
+//!     Err(Error::NoRoute(returned)) => eprintln!("nobody listens: {returned}"),
+//!     Err(error) => return Err(error),
+//! }
+//!
+//! if let Some(delivery) = client.basic_get("work").wait(&mut client)? {
+//!     client.basic_reject(delivery, Requeue::No)?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In an event loop of the program's own:
+//!
+//! ```no_run
+//! # fn poll(fd: Option<std::os::fd::BorrowedFd<'_>>, write: bool, timeout: Option<std::time::Duration>) -> (bool, bool) { (true, write) }
+//! # #[cfg(unix)]
+//! # fn drive(mut client: puka::Client) {
+//! loop {
+//!     client.run_any_callbacks();
+//!     let timeout = client.next_timeout(); // when the client wants to be called anyway
+//!     let (readable, writable) = poll(client.as_fd(), client.needs_write(), timeout);
+//!     if readable { client.on_read(); }
+//!     if writable { client.on_write(); }
+//!     client.on_timeout();
+//! }
+//! # }
+//! ```
+//!
+//! The example programs and the README have more.
+
+// The files, from the user's side down; each is ignorant of those before it.
+//   client.rs       puka's calls             waiting.rs    wait and loop      embedding.rs  your own loop
+//   options.rs      what a user may say      message.rs    error.rs  outcome.rs  what comes back
+//   promise.rs      numbers to results       url.rs        amqp://
+//   driver.rs       joins the layers         reactor.rs    mio                transport.rs  the socket
+//   connection/     the protocol, without socket or clock
+//   wire/           AMQP 0-9-1 bytes
+
+mod client;
+mod connection;
+mod driver;
+mod embedding;
+mod error;
+mod message;
+mod options;
+mod outcome;
+mod promise;
+mod reactor;
+mod transport;
+mod url;
+mod waiting;
+mod wire;
+
+pub use bytes::Bytes;
+
+pub use client::Client;
+pub use error::{Broken, CancelledBy, Error, Reply, Result};
+pub use message::{Delivery, Message, Returned};
+pub use options::{
+    ClientOptions, Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get,
+    QueueBind, QueueDeclare, QueueDelete, Requeue,
+};
+pub use outcome::{Answer, CancelOk, Connected, QueueDeclareOk};
+pub use promise::{Promise, PromiseId};
+pub use waiting::{loop_forever, loop_timeout};
+pub use wire::{FieldTable, FieldValue, Properties, ShortStr};

@@ -1,0 +1,563 @@
+//! What a user may say: of the client, and of each request.
+//!
+//! Every request takes a plain name for the simple case, and one of these for the rest. They are builders by value:
+//! `QueueDeclare::new("work").durable(true)`. How they are put on the wire is in `connection/requests.rs`.
+
+use std::time::Duration;
+
+use crate::wire::{FieldTable, FieldValue, ShortStr};
+
+/// Options of a [`Client`](crate::Client).
+///
+/// ```
+/// use std::time::Duration;
+/// use puka::{Client, ClientOptions};
+///
+/// let options = ClientOptions::new()
+///     .connection_name("billing")
+///     .heartbeat(20)
+///     .connect_timeout(Duration::from_secs(3));
+/// let client = Client::with_options("amqp://localhost/", options)?;
+/// # Ok::<(), puka::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    pub(crate) pubacks: Option<bool>,
+    pub(crate) client_properties: FieldTable,
+    pub(crate) heartbeat: u16,
+    pub(crate) channel_max: u16,
+    pub(crate) frame_max: u32,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) high_water_mark: usize,
+    pub(crate) blocking_publish: bool,
+    pub(crate) resend: bool,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            pubacks: None,
+            client_properties: FieldTable::new(),
+            heartbeat: 0,
+            channel_max: 0,
+            frame_max: 131_072,
+            connect_timeout: Duration::from_secs(10),
+            high_water_mark: 16 * 1024 * 1024,
+            blocking_publish: true,
+            resend: true,
+        }
+    }
+}
+
+impl ClientOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether publishes are confirmed by the broker ([publisher
+    /// confirms](https://www.rabbitmq.com/docs/confirms#publisher-confirms)). Unset, the client finds out whether the
+    /// broker can; `true` insists; `false` never asks, and follows each message by an empty one that comes back, which
+    /// any AMQP broker can do (puka's emulation).
+    #[must_use]
+    pub fn pubacks(mut self, pubacks: bool) -> Self {
+        self.pubacks = Some(pubacks);
+        self
+    }
+
+    /// Adds to what the broker shows of this client, or replaces a default (`product`, `version`, `platform`,
+    /// `capabilities`).
+    #[must_use]
+    pub fn client_property(
+        mut self,
+        name: impl Into<ShortStr>,
+        value: impl Into<FieldValue>,
+    ) -> Self {
+        self.client_properties.insert(name, value);
+        self
+    }
+
+    /// The name that the broker shows for the [connection](https://www.rabbitmq.com/docs/connections#client-provided-names).
+    #[must_use]
+    pub fn connection_name(self, name: impl Into<String>) -> Self {
+        self.client_property("connection_name", name.into())
+    }
+
+    /// The [heartbeat](https://www.rabbitmq.com/docs/heartbeats) interval in seconds; the smaller of this and the
+    /// broker's proposal is used. The client sends one when it has been silent for half the interval, and gives the
+    /// connection up after two intervals of silence. 0, the default as in puka, asks for none.
+    ///
+    /// Heartbeats need the client to run: a program that computes for longer than two intervals between calls loses its
+    /// connection.
+    #[must_use]
+    pub fn heartbeat(mut self, seconds: u16) -> Self {
+        self.heartbeat = seconds;
+        self
+    }
+
+    /// The most channels to ask for, and so the most requests and consumers at once; 0, the default, leaves it to the
+    /// broker (2047 in RabbitMQ). Requests beyond wait their turn.
+    #[must_use]
+    pub fn channel_max(mut self, channels: u16) -> Self {
+        self.channel_max = channels;
+        self
+    }
+
+    /// The largest frame to ask for, in bytes; 131072 by default, at least 4096 (8192 from RabbitMQ 4.1 on).
+    #[must_use]
+    pub fn frame_max(mut self, bytes: u32) -> Self {
+        self.frame_max = bytes;
+        self
+    }
+
+    /// How long [`connect`](crate::Client::connect) may take in all, name lookup and login included, and how long
+    /// [`close`](crate::Client::close) may; 10 seconds by default.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How many bytes of messages the client holds, unsent or unconfirmed, before
+    /// [`basic_publish`](crate::Client::basic_publish) first makes room; 16 MiB by default. One message more than that
+    /// may be held, however large.
+    #[must_use]
+    pub fn high_water_mark(mut self, bytes: usize) -> Self {
+        self.high_water_mark = bytes;
+        self
+    }
+
+    /// Whether [`basic_publish`](crate::Client::basic_publish) drives the socket until there is room when the
+    /// high-water mark is reached; `true` by default. A program with an event loop of its own says `false`, and asks
+    /// [`has_room`](crate::Client::has_room).
+    #[must_use]
+    pub fn blocking_publish(mut self, blocking: bool) -> Self {
+        self.blocking_publish = blocking;
+        self
+    }
+
+    /// Whether publishes that surely came after a refused one, and so were never taken, are sent again on a new
+    /// channel; `true` by default. Else they fail with [`Error::NotSent`](crate::Error::NotSent).
+    #[must_use]
+    pub fn resend(mut self, resend: bool) -> Self {
+        self.resend = resend;
+        self
+    }
+}
+
+/// A by-value setter for each flag.
+macro_rules! flags {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        $(
+            $(#[$doc])*
+            #[must_use]
+            pub fn $name(mut self, $name: bool) -> Self {
+                self.$name = $name;
+                self
+            }
+        )*
+    };
+}
+
+/// The setter for an optional argument.
+macro_rules! arguments {
+    ($(#[$doc:meta])*) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn argument(mut self, name: impl Into<ShortStr>, value: impl Into<FieldValue>) -> Self {
+            self.arguments.insert(name, value);
+            self
+        }
+    };
+}
+
+/// A plain name is the request with nothing but the name.
+macro_rules! from_name {
+    ($($request:ident)*) => {
+        $(
+            from_name!(@ $request: &str, String, &String, ShortStr, &ShortStr);
+        )*
+    };
+    (@ $request:ident: $($name:ty),*) => {
+        $(
+            impl From<$name> for $request {
+                fn from(name: $name) -> Self {
+                    Self::new(name)
+                }
+            }
+        )*
+    };
+}
+
+from_name!(QueueDeclare QueueDelete ExchangeDeclare ExchangeDelete Consume Get);
+
+/// A [queue](https://www.rabbitmq.com/docs/queues) to declare.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct QueueDeclare {
+    pub(crate) queue: ShortStr,
+    pub(crate) passive: bool,
+    pub(crate) durable: Option<bool>,
+    pub(crate) exclusive: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) arguments: FieldTable,
+}
+
+impl QueueDeclare {
+    /// A queue of that name; an empty one asks the broker for a name.
+    pub fn new(queue: impl Into<ShortStr>) -> Self {
+        Self {
+            queue: queue.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A queue that the broker names; the name is in [`QueueDeclareOk`](crate::QueueDeclareOk).
+    pub fn server_named() -> Self {
+        Self::default()
+    }
+
+    /// Whether the queue outlives a restart of the broker.
+    ///
+    /// Left unsaid it is `false`, as in puka, where the broker takes that; from RabbitMQ 4.3 on, which refuses
+    /// transient queues that are not exclusive, it is `true` for those.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = Some(durable);
+        self
+    }
+
+    flags! {
+        /// Only asks whether the queue is there: [`NotFound`](crate::Error::NotFound) if not.
+        passive
+        /// For this connection alone, and deleted with it.
+        exclusive
+        /// Deleted when its last consumer goes.
+        auto_delete
+    }
+
+    arguments! {
+        /// An [optional argument](https://www.rabbitmq.com/docs/queues#optional-arguments), `x-message-ttl` say.
+    }
+}
+
+/// A queue to delete. It is no error if there is none.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct QueueDelete {
+    pub(crate) queue: ShortStr,
+    pub(crate) if_unused: bool,
+    pub(crate) if_empty: bool,
+}
+
+impl QueueDelete {
+    /// The queue of that name.
+    pub fn new(queue: impl Into<ShortStr>) -> Self {
+        Self {
+            queue: queue.into(),
+            ..Self::default()
+        }
+    }
+
+    flags! {
+        /// Only if it has no consumers; else [`PreconditionFailed`](crate::Error::PreconditionFailed).
+        if_unused
+        /// Only if it has no messages; else [`PreconditionFailed`](crate::Error::PreconditionFailed).
+        if_empty
+    }
+}
+
+/// A binding of a queue to an exchange, to make or to take away.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct QueueBind {
+    pub(crate) queue: ShortStr,
+    pub(crate) exchange: ShortStr,
+    pub(crate) routing_key: ShortStr,
+    pub(crate) arguments: FieldTable,
+}
+
+impl QueueBind {
+    /// Messages of `exchange` go to `queue`.
+    pub fn new(queue: impl Into<ShortStr>, exchange: impl Into<ShortStr>) -> Self {
+        Self {
+            queue: queue.into(),
+            exchange: exchange.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The routing key, or the pattern of a topic; empty by default.
+    #[must_use]
+    pub fn routing_key(mut self, routing_key: impl Into<ShortStr>) -> Self {
+        self.routing_key = routing_key.into();
+        self
+    }
+
+    arguments! {
+        /// An argument: what a headers exchange matches, say.
+    }
+}
+
+/// An [exchange](https://www.rabbitmq.com/docs/exchanges) to declare.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ExchangeDeclare {
+    pub(crate) exchange: ShortStr,
+    pub(crate) kind: ShortStr,
+    pub(crate) passive: bool,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) internal: bool,
+    pub(crate) arguments: FieldTable,
+}
+
+impl ExchangeDeclare {
+    /// A direct exchange, as in puka: the same as [`direct`](Self::direct).
+    pub fn new(exchange: impl Into<ShortStr>) -> Self {
+        Self::direct(exchange)
+    }
+
+    /// An exchange of any type, a plugin's too.
+    pub fn with_kind(exchange: impl Into<ShortStr>, kind: impl Into<ShortStr>) -> Self {
+        Self {
+            exchange: exchange.into(),
+            kind: kind.into(),
+            passive: false,
+            durable: false,
+            auto_delete: false,
+            internal: false,
+            arguments: FieldTable::new(),
+        }
+    }
+
+    /// A message goes to the queues bound with its routing key.
+    pub fn direct(exchange: impl Into<ShortStr>) -> Self {
+        Self::with_kind(exchange, "direct")
+    }
+
+    /// A message goes to every queue bound.
+    pub fn fanout(exchange: impl Into<ShortStr>) -> Self {
+        Self::with_kind(exchange, "fanout")
+    }
+
+    /// A message goes to the queues whose pattern its routing key matches.
+    pub fn topic(exchange: impl Into<ShortStr>) -> Self {
+        Self::with_kind(exchange, "topic")
+    }
+
+    /// A message goes to the queues whose arguments its headers match.
+    pub fn headers(exchange: impl Into<ShortStr>) -> Self {
+        Self::with_kind(exchange, "headers")
+    }
+
+    flags! {
+        /// Only asks whether the exchange is there: [`NotFound`](crate::Error::NotFound) if not.
+        passive
+        /// Whether the exchange outlives a restart of the broker.
+        durable
+        /// Deleted when its last binding goes.
+        auto_delete
+        /// Only for messages from other exchanges.
+        internal
+    }
+
+    arguments! {
+        /// An optional argument, `alternate-exchange` say.
+    }
+}
+
+/// An exchange to delete. It is no error if there is none.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ExchangeDelete {
+    pub(crate) exchange: ShortStr,
+    pub(crate) if_unused: bool,
+}
+
+impl ExchangeDelete {
+    /// The exchange of that name.
+    pub fn new(exchange: impl Into<ShortStr>) -> Self {
+        Self {
+            exchange: exchange.into(),
+            ..Self::default()
+        }
+    }
+
+    flags! {
+        /// Only if nothing is bound to it; else [`PreconditionFailed`](crate::Error::PreconditionFailed).
+        if_unused
+    }
+}
+
+/// A binding [between two exchanges](https://www.rabbitmq.com/docs/e2e), to make or to take away.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ExchangeBind {
+    pub(crate) destination: ShortStr,
+    pub(crate) source: ShortStr,
+    pub(crate) routing_key: ShortStr,
+    pub(crate) arguments: FieldTable,
+}
+
+impl ExchangeBind {
+    /// Messages of `source` go to `destination`, too.
+    pub fn new(destination: impl Into<ShortStr>, source: impl Into<ShortStr>) -> Self {
+        Self {
+            destination: destination.into(),
+            source: source.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The routing key, or the pattern of a topic; empty by default.
+    #[must_use]
+    pub fn routing_key(mut self, routing_key: impl Into<ShortStr>) -> Self {
+        self.routing_key = routing_key.into();
+        self
+    }
+
+    arguments! {
+        /// An argument: what a headers exchange matches, say.
+    }
+}
+
+/// A [consumer](https://www.rabbitmq.com/docs/consumers) of one queue.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Consume {
+    pub(crate) queue: ShortStr,
+    pub(crate) prefetch_count: u16,
+    pub(crate) no_local: bool,
+    pub(crate) no_ack: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) arguments: FieldTable,
+    pub(crate) consumer_tag: ShortStr,
+}
+
+impl Consume {
+    /// A consumer of that queue.
+    pub fn new(queue: impl Into<ShortStr>) -> Self {
+        Self {
+            queue: queue.into(),
+            ..Self::default()
+        }
+    }
+
+    /// How many deliveries may be [out and unacknowledged](https://www.rabbitmq.com/docs/consumer-prefetch) at once; 0,
+    /// the default, sets no limit.
+    #[must_use]
+    pub fn prefetch_count(mut self, prefetch_count: u16) -> Self {
+        self.prefetch_count = prefetch_count;
+        self
+    }
+
+    /// A suffix for the consumer tag, which is `<promise>.<index>.<suffix>`: it tells the queues of one
+    /// [`basic_consume_multi`](crate::Client::basic_consume_multi) apart.
+    #[must_use]
+    pub fn consumer_tag(mut self, suffix: impl Into<ShortStr>) -> Self {
+        self.consumer_tag = suffix.into();
+        self
+    }
+
+    flags! {
+        /// Not the messages that this connection published. RabbitMQ takes the flag and ignores it.
+        no_local
+        /// The broker forgets each message as it sends it: nothing to acknowledge, and what is under way is lost with
+        /// the connection.
+        no_ack
+        /// Nobody else may consume from the queue.
+        exclusive
+    }
+
+    arguments! {
+        /// An optional argument, `x-priority` say.
+    }
+}
+
+/// Consumers of several queues, as one promise that shares one prefetch.
+///
+/// ```no_run
+/// # fn consume(client: &mut puka::Client) {
+/// use puka::{Consume, ConsumeMulti};
+///
+/// let queues = ConsumeMulti::new(["fast".into(), Consume::new("slow").argument("x-priority", -1)]);
+/// let consumer = client.basic_consume_multi(queues.prefetch_count(10));
+/// # }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ConsumeMulti {
+    pub(crate) consumers: Vec<Consume>,
+    pub(crate) prefetch_count: u16,
+    pub(crate) no_ack: bool,
+}
+
+impl ConsumeMulti {
+    /// Consumers of these queues; each may be a plain name.
+    ///
+    /// `prefetch_count` and `no_ack` are those of the whole: what the items say of them is not used.
+    pub fn new(consumers: impl IntoIterator<Item = impl Into<Consume>>) -> Self {
+        Self {
+            consumers: consumers.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// How many deliveries of all queues together may be out and unacknowledged at once; 0, the default, sets no limit.
+    ///
+    /// RabbitMQ counts for each queue; the client sees to the sum, and holds what is beyond until there is room.
+    #[must_use]
+    pub fn prefetch_count(mut self, prefetch_count: u16) -> Self {
+        self.prefetch_count = prefetch_count;
+        self
+    }
+
+    flags! {
+        /// The broker forgets each message as it sends it.
+        no_ack
+    }
+}
+
+impl From<Consume> for ConsumeMulti {
+    fn from(consumer: Consume) -> Self {
+        Self {
+            prefetch_count: consumer.prefetch_count,
+            no_ack: consumer.no_ack,
+            consumers: vec![consumer],
+        }
+    }
+}
+
+/// One message to fetch from a queue.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Get {
+    pub(crate) queue: ShortStr,
+    pub(crate) no_ack: bool,
+}
+
+impl Get {
+    /// From the queue of that name.
+    pub fn new(queue: impl Into<ShortStr>) -> Self {
+        Self {
+            queue: queue.into(),
+            ..Self::default()
+        }
+    }
+
+    flags! {
+        /// The broker forgets the message as it sends it: nothing to acknowledge.
+        no_ack
+    }
+}
+
+/// Whether a refused message goes back to its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Requeue {
+    /// Back to its queue, for anybody.
+    Yes,
+    /// Dropped, or [dead-lettered](https://www.rabbitmq.com/docs/dlx) if the queue has a dead letter exchange.
+    No,
+}

@@ -1,0 +1,174 @@
+//! What requests come to: one type of result for each kind of promise.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::message::Delivery;
+use crate::wire::{FieldTable, FieldValue, ShortStr};
+
+/// What the broker said when the connection was made, and what both agreed on.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Connected {
+    /// The broker's own properties: `product`, `version`, `capabilities` and more.
+    pub server_properties: FieldTable,
+    /// How many channels there may be, and so how many requests and consumers at once.
+    pub channel_max: u16,
+    /// The largest frame, in bytes.
+    pub frame_max: u32,
+    /// The heartbeat interval in seconds; 0 for none.
+    pub heartbeat: u16,
+    /// Whether publishes are confirmed by the broker, not by puka's emulation.
+    pub pubacks: bool,
+}
+
+impl Connected {
+    /// The broker's version as it says it; empty if it does not.
+    pub fn version(&self) -> String {
+        self.server_properties
+            .get("version")
+            .and_then(|value| value.as_str().map(String::from))
+            .unwrap_or_default()
+    }
+
+    /// Whether the broker lists that capability (`publisher_confirms`, say).
+    pub fn has_capability(&self, name: &str) -> bool {
+        match self.server_properties.get("capabilities") {
+            Some(FieldValue::Table(table)) => {
+                matches!(table.get(name), Some(FieldValue::Bool(true)))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the broker is RabbitMQ of this version or later.
+    pub(crate) fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        let version = self.version();
+        let mut parts = version
+            .split(['.', '-', '+'])
+            .map(|part| part.parse::<u32>().ok());
+        match (parts.next().flatten(), parts.next().flatten()) {
+            (Some(x), Some(y)) => (x, y) >= (major, minor),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let product = self.server_properties.get("product");
+        let product = product
+            .as_ref()
+            .and_then(|value| value.as_str())
+            .unwrap_or("a broker");
+        write!(
+            f,
+            "{} {}",
+            product.escape_debug(),
+            self.version().escape_debug()
+        )
+    }
+}
+
+/// A queue as it was declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueDeclareOk {
+    /// Its name; the broker's choice if none was given.
+    pub queue: ShortStr,
+    /// Messages ready for delivery.
+    pub message_count: u32,
+    /// Consumers of the queue.
+    pub consumer_count: u32,
+}
+
+/// A consumer is cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CancelOk {
+    /// Its tag; the last one's, if the consumer had several queues.
+    pub consumer_tag: ShortStr,
+}
+
+/// The result of a promise, before it gets its type.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A publish succeeded.
+    Published,
+    Done,
+    Connected(Arc<Connected>),
+    QueueDeclareOk(QueueDeclareOk),
+    MessageCount(u32),
+    Got(Option<Box<Delivery>>),
+    CancelOk(CancelOk),
+}
+
+/// One thing that a promise gives.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are deliveries, which should not be allocated one by one"
+)]
+pub enum Item {
+    Outcome(Outcome),
+    Delivery(Delivery),
+}
+
+impl Item {
+    /// A second one for whoever waits on a promise with a callback; a delivery has none.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        let Self::Outcome(outcome) = self else {
+            return None;
+        };
+        Some(Self::Outcome(match outcome {
+            Outcome::Published => Outcome::Published,
+            Outcome::Done => Outcome::Done,
+            Outcome::Connected(connected) => Outcome::Connected(connected.clone()),
+            Outcome::QueueDeclareOk(ok) => Outcome::QueueDeclareOk(ok.clone()),
+            Outcome::MessageCount(count) => Outcome::MessageCount(*count),
+            Outcome::Got(None) => Outcome::Got(None),
+            Outcome::Got(Some(_)) => return None,
+            Outcome::CancelOk(ok) => Outcome::CancelOk(ok.clone()),
+        }))
+    }
+}
+
+/// The types that promises come to. It is not for implementing elsewhere.
+pub trait Answer: sealed::FromItem + 'static {}
+
+mod sealed {
+    use super::{Item, Result};
+
+    pub trait FromItem: Sized {
+        #[doc(hidden)]
+        fn from_item(item: Item) -> Result<Self>;
+    }
+}
+
+macro_rules! replies {
+    ($($pattern:pat => $type:ty: $value:expr;)*) => {
+        $(
+            impl Answer for $type {}
+            impl sealed::FromItem for $type {
+                fn from_item(item: Item) -> Result<Self> {
+                    match item {
+                        $pattern => Ok($value),
+                        // No promise is made with another type than its request's result.
+                        _ => Err(Error::HandledByCallback),
+                    }
+                }
+            }
+        )*
+    };
+}
+
+replies! {
+    Item::Outcome(Outcome::Published | Outcome::Done) => (): ();
+    Item::Outcome(Outcome::Connected(connected)) => Connected: Arc::unwrap_or_clone(connected);
+    Item::Outcome(Outcome::QueueDeclareOk(ok)) => QueueDeclareOk: ok;
+    Item::Outcome(Outcome::MessageCount(count)) => u32: count;
+    Item::Outcome(Outcome::Got(delivery)) => Option<Delivery>: delivery.map(|delivery| *delivery);
+    Item::Outcome(Outcome::CancelOk(ok)) => CancelOk: ok;
+    Item::Delivery(delivery) => Delivery: delivery;
+}

@@ -1,0 +1,617 @@
+//! Promises: the numbers that stand for results to come, and the table that keeps the results.
+//!
+//! The table knows nothing of AMQP: results come in by number, and go out to whoever waits, or to a callback. When
+//! callbacks run is decided in `waiting.rs`.
+//!
+//! Promises may be ignored, so the table must not grow with what nobody reads. The commonest, a publish that
+//! succeeded, costs no entry: runs of such numbers are kept as ranges. Of all other results without a callback the
+//! newest [`UNREAD_MAX`] are kept. Deliveries are never dropped.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use crate::Client;
+use crate::error::{Error, Result};
+use crate::message::Delivery;
+use crate::outcome::{Answer, Item, Outcome};
+
+/// How many results that nobody has read, and no callback wants, are kept.
+pub(crate) const UNREAD_MAX: usize = 65_536;
+
+/// The number of a result to come, and its type.
+///
+/// A promise is a plain number (`Copy`, no more): it may be waited for, given a callback, or ignored. It belongs to
+/// the [`Client`] that made it; to every other client it is an error.
+pub struct Promise<T> {
+    id: PromiseId,
+    result: PhantomData<fn() -> T>,
+}
+
+/// The number of a promise, without the type of its result.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PromiseId {
+    pub(crate) client: u32,
+    pub(crate) number: u64,
+}
+
+impl PromiseId {
+    /// The number: the first promise of a client is 1.
+    pub fn number(self) -> u64 {
+        self.number
+    }
+}
+
+impl fmt::Display for PromiseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number.fmt(f)
+    }
+}
+
+impl fmt::Debug for PromiseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.number)
+    }
+}
+
+impl<T> Promise<T> {
+    pub(crate) fn new(id: PromiseId) -> Self {
+        Self {
+            id,
+            result: PhantomData,
+        }
+    }
+
+    /// The number: the first promise of a client is 1.
+    pub fn number(self) -> u64 {
+        self.id.number
+    }
+
+    /// The promise without the type of its result: what [`Client::wait_ready`] takes.
+    pub fn id(self) -> PromiseId {
+        self.id
+    }
+}
+
+impl<T: Answer> Promise<T> {
+    /// [`Client::wait`], the other way round.
+    ///
+    /// # Errors
+    /// Those of [`Client::wait`].
+    pub fn wait(self, client: &mut Client) -> Result<T> {
+        client.wait(self)
+    }
+
+    /// [`Client::wait_timeout`], the other way round.
+    ///
+    /// # Errors
+    /// Those of [`Client::wait`].
+    pub fn wait_timeout(self, client: &mut Client, timeout: Duration) -> Result<Option<T>> {
+        client.wait_timeout(self, timeout)
+    }
+
+    /// Sets the callback for the promise's result, in place of any other, and hands the promise back.
+    ///
+    /// The callback runs inside [`Client::loop_forever`] and its kin, or when this promise is waited for; never at
+    /// once. On a consumer it takes one delivery, the next; [`for_each`](Promise::for_each) takes them all.
+    /// On a promise that has nothing more to give it runs with [`Error::UnknownPromise`].
+    pub fn then(
+        self,
+        client: &mut Client,
+        callback: impl FnOnce(&mut Client, Self, Result<T>) + Send + 'static,
+    ) -> Self {
+        let run = move |client: &mut Client, item: Result<Item>| {
+            callback(client, self, item.and_then(T::from_item));
+        };
+        client.attach(self.id, Callback::Once(Box::new(run)));
+        self
+    }
+}
+
+impl Promise<Delivery> {
+    /// Sets the callback for every delivery of a consumer, in place of any other, and hands the promise back.
+    ///
+    /// Its last call brings the error that says how the consumer ended.
+    pub fn for_each(
+        self,
+        client: &mut Client,
+        callback: impl FnMut(&mut Client, Self, Result<Delivery>) + Send + 'static,
+    ) -> Self {
+        client.set_callback(self, callback);
+        self
+    }
+}
+
+impl<T> Clone for Promise<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Promise<T> {}
+
+impl<T> PartialEq for Promise<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl<T> Eq for Promise<T> {}
+
+impl<T> Hash for Promise<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+impl<T> fmt::Debug for Promise<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+impl<T> fmt::Display for Promise<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+type Once = dyn FnOnce(&mut Client, Result<Item>) + Send;
+type Each = dyn FnMut(&mut Client, Result<Item>) + Send;
+
+/// A user's callback; it knows its promise by itself.
+pub(crate) enum Callback {
+    Once(Box<Once>),
+    Each(Box<Each>),
+}
+
+/// What a promise's entry is waiting for, or has.
+enum State {
+    /// A request whose reply has not come.
+    Waiting,
+    /// Its reply.
+    Done(Result<Outcome>),
+    /// A consumer; the end comes after all deliveries.
+    Consumer {
+        deliveries: VecDeque<Delivery>,
+        end: Option<Error>,
+    },
+}
+
+struct Entry {
+    state: State,
+    callback: Option<Callback>,
+    /// Whether the number is in `ready`, where it stands at most once.
+    queued: bool,
+}
+
+impl Entry {
+    fn is_ready(&self) -> bool {
+        match &self.state {
+            State::Waiting => false,
+            State::Done(_) => true,
+            State::Consumer { deliveries, end } => !deliveries.is_empty() || end.is_some(),
+        }
+    }
+
+    /// Whether the entry holds the last thing it will ever give, and no delivery.
+    fn is_over(&self) -> bool {
+        match &self.state {
+            State::Waiting => false,
+            State::Done(_) => true,
+            State::Consumer { deliveries, end } => deliveries.is_empty() && end.is_some(),
+        }
+    }
+}
+
+/// All promises of one client.
+pub(crate) struct Promises {
+    client: u32,
+    last: u64,
+    entries: HashMap<u64, Entry, BuildHasherDefault<NumberHasher>>,
+    /// Promises with a result and a callback, in the order in which they became ready.
+    ready: VecDeque<u64>,
+    /// Publishes that succeeded and that nobody has asked for yet.
+    succeeded: Ranges,
+    /// Promises that ended without a callback, oldest first; some have been read since.
+    unread: VecDeque<u64>,
+    /// Callbacks that were set on a promise with nothing more to give.
+    orphans: VecDeque<(PromiseId, Callback)>,
+}
+
+impl fmt::Debug for Promises {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Promises")
+            .field("last", &self.last)
+            .field("open", &self.entries.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a look at a promise finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Ready,
+    Waiting,
+    Unknown,
+}
+
+impl Promises {
+    pub(crate) fn new(client: u32) -> Self {
+        Self {
+            client,
+            last: 0,
+            entries: HashMap::default(),
+            ready: VecDeque::new(),
+            succeeded: Ranges::default(),
+            unread: VecDeque::new(),
+            orphans: VecDeque::new(),
+        }
+    }
+
+    /// A promise of one result.
+    pub(crate) fn single(&mut self) -> PromiseId {
+        self.add(State::Waiting)
+    }
+
+    /// A promise of deliveries, and an end.
+    pub(crate) fn consumer(&mut self) -> PromiseId {
+        self.add(State::Consumer {
+            deliveries: VecDeque::new(),
+            end: None,
+        })
+    }
+
+    fn add(&mut self, state: State) -> PromiseId {
+        self.last += 1;
+        self.entries.insert(
+            self.last,
+            Entry {
+                state,
+                callback: None,
+                queued: false,
+            },
+        );
+        self.id(self.last)
+    }
+
+    pub(crate) fn id(&self, number: u64) -> PromiseId {
+        PromiseId {
+            client: self.client,
+            number,
+        }
+    }
+
+    /// The result of a single promise, or the end of a consumer.
+    pub(crate) fn settle(&mut self, number: u64, result: Result<Outcome>) {
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return;
+        };
+        match (&mut entry.state, result) {
+            (State::Consumer { end, .. }, result) => *end = result.err().or(Some(Error::Closed)),
+            (State::Waiting, Ok(Outcome::Published)) if entry.callback.is_none() => {
+                self.entries.remove(&number);
+                self.succeeded.insert(number);
+                return;
+            }
+            (state, result) => *state = State::Done(result),
+        }
+        if entry.callback.is_some() {
+            self.enqueue(number);
+        } else {
+            self.keep_unread(number);
+        }
+    }
+
+    pub(crate) fn deliver(&mut self, number: u64, delivery: Delivery) {
+        if let Some(entry) = self.entries.get_mut(&number) {
+            if let State::Consumer { deliveries, .. } = &mut entry.state {
+                deliveries.push_back(delivery);
+            }
+            if entry.callback.is_some() {
+                self.enqueue(number);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, number: u64) {
+        if let Some(entry) = self.entries.get_mut(&number)
+            && !entry.queued
+        {
+            entry.queued = true;
+            self.ready.push_back(number);
+        }
+    }
+
+    /// Bounds what nobody reads. Counting only at twice the limit makes it cheap.
+    fn keep_unread(&mut self, number: u64) {
+        self.unread.push_back(number);
+        if self.unread.len() > 2 * UNREAD_MAX {
+            let entries = &mut self.entries;
+            let idle = |entry: &Entry| entry.is_over() && entry.callback.is_none();
+            self.unread
+                .retain(|number| entries.get(number).is_some_and(idle));
+            while self.unread.len() > UNREAD_MAX {
+                if let Some(number) = self.unread.pop_front() {
+                    entries.remove(&number);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn look(&self, number: u64) -> Look {
+        match self.entries.get(&number) {
+            Some(entry) if entry.is_ready() => Look::Ready,
+            Some(_) => Look::Waiting,
+            None if self.succeeded.contains(number) => Look::Ready,
+            None => Look::Unknown,
+        }
+    }
+
+    /// Takes one result of a promise that is ready, and its callback if it has one.
+    ///
+    /// A callback for every delivery is to be handed back to [`restore`](Self::restore) after it ran.
+    pub(crate) fn take(&mut self, number: u64) -> Option<(Result<Item>, Option<Callback>)> {
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return self
+                .succeeded
+                .remove(number)
+                .then(|| (Ok(Item::Outcome(Outcome::Published)), None));
+        };
+        let item = match &mut entry.state {
+            State::Waiting => return None,
+            State::Done(_) => None,
+            State::Consumer { deliveries, end } => match deliveries.pop_front() {
+                Some(delivery) => Some(Ok(Item::Delivery(delivery))),
+                None => Some(Err(end.clone()?)),
+            },
+        };
+        let gone = item.as_ref().is_none_or(|item| item.is_err());
+        if !gone {
+            let callback = entry.callback.take();
+            return item.map(|item| (item, callback));
+        }
+        let entry = self.entries.remove(&number)?;
+        let item = match entry.state {
+            State::Done(result) => result.map(Item::Outcome),
+            State::Waiting | State::Consumer { .. } => item?,
+        };
+        Some((item, entry.callback))
+    }
+
+    /// Puts a consumer's callback back, unless the callback itself has set another.
+    pub(crate) fn restore(&mut self, number: u64, callback: Callback) {
+        if let Some(entry) = self.entries.get_mut(&number)
+            && entry.callback.is_none()
+        {
+            entry.callback = Some(callback);
+            if entry.is_ready() {
+                self.enqueue(number);
+            }
+        }
+    }
+
+    pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback) {
+        if id.client == self.client && self.succeeded.remove(id.number) {
+            let state = State::Done(Ok(Outcome::Published));
+            self.entries.insert(
+                id.number,
+                Entry {
+                    state,
+                    callback: None,
+                    queued: false,
+                },
+            );
+        }
+        match self.entries.get_mut(&id.number) {
+            Some(entry) if id.client == self.client => {
+                entry.callback = Some(callback);
+                if entry.is_ready() {
+                    self.enqueue(id.number);
+                }
+            }
+            _ => self.orphans.push_back((id, callback)),
+        }
+    }
+
+    /// How many callbacks could run now.
+    pub(crate) fn runnable(&self) -> usize {
+        self.ready.len() + self.orphans.len()
+    }
+
+    /// The next callback to run, with its promise's number and what it is to be given.
+    pub(crate) fn next_callback(&mut self) -> Option<(u64, Result<Item>, Callback)> {
+        if let Some((id, callback)) = self.orphans.pop_front() {
+            return Some((id.number, Err(self.no_result(id)), callback));
+        }
+        while let Some(number) = self.ready.pop_front() {
+            let Some(entry) = self.entries.get_mut(&number) else {
+                continue; // It was waited for meanwhile.
+            };
+            entry.queued = false;
+            if entry.callback.is_none() {
+                continue;
+            }
+            if let Some((item, Some(callback))) = self.take(number) {
+                if self.look(number) == Look::Ready && matches!(callback, Callback::Each(_)) {
+                    self.enqueue(number);
+                }
+                return Some((number, item, callback));
+            }
+        }
+        None
+    }
+
+    /// Forgets callbacks of promises that were waited for, so that a program that only waits keeps none of them.
+    pub(crate) fn tidy(&mut self) {
+        while self
+            .ready
+            .front()
+            .is_some_and(|number| !self.entries.contains_key(number))
+        {
+            self.ready.pop_front();
+        }
+    }
+
+    /// Why there is nothing to wait for.
+    pub(crate) fn no_result(&self, id: PromiseId) -> Error {
+        if id.client == self.client {
+            Error::UnknownPromise(id)
+        } else {
+            Error::ForeignPromise(id)
+        }
+    }
+}
+
+/// Promise numbers are their own hash: they are handed out one after the other, by nobody hostile.
+#[derive(Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 << 8) | u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Spreads the bits to the top, where the table looks.
+        self.0 = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+/// A set of numbers as ranges: small where they come without gaps. Past [`UNREAD_MAX`] ranges it forgets the lowest.
+#[derive(Debug, Default)]
+struct Ranges {
+    /// Disjoint, ascending, no two adjacent; each is `first..=last`.
+    ranges: VecDeque<(u64, u64)>,
+}
+
+impl Ranges {
+    /// The first range that ends at `number` or later.
+    fn find(&self, number: u64) -> usize {
+        self.ranges.partition_point(|&(_, last)| last < number)
+    }
+
+    fn contains(&self, number: u64) -> bool {
+        self.ranges
+            .get(self.find(number))
+            .is_some_and(|&(first, _)| first <= number)
+    }
+
+    fn insert(&mut self, number: u64) {
+        let at = self.find(number);
+        if self
+            .ranges
+            .get(at)
+            .is_some_and(|&(first, _)| first <= number)
+        {
+            return;
+        }
+        let joins_left = at > 0 && self.ranges[at - 1].1 + 1 == number;
+        let joins_right = self
+            .ranges
+            .get(at)
+            .is_some_and(|&(first, _)| first == number + 1);
+        match (joins_left, joins_right) {
+            (true, true) => {
+                self.ranges[at - 1].1 = self.ranges[at].1;
+                self.ranges.remove(at);
+            }
+            (true, false) => self.ranges[at - 1].1 = number,
+            (false, true) => self.ranges[at].0 = number,
+            (false, false) => self.ranges.insert(at, (number, number)),
+        }
+        if self.ranges.len() > UNREAD_MAX {
+            self.ranges.pop_front();
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> bool {
+        let at = self.find(number);
+        let Some(&(first, last)) = self.ranges.get(at).filter(|range| range.0 <= number) else {
+            return false;
+        };
+        match (first == number, last == number) {
+            (true, true) => {
+                self.ranges.remove(at);
+            }
+            (true, false) => self.ranges[at].0 = number + 1,
+            (false, true) => self.ranges[at].1 = number - 1,
+            (false, false) => {
+                self.ranges[at].1 = number - 1;
+                self.ranges.insert(at + 1, (number + 1, last));
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(promises: &mut Promises) -> u64 {
+        let id = promises.single();
+        promises.settle(id.number, Ok(Outcome::Published));
+        id.number
+    }
+
+    #[test]
+    fn ignored_publishes_leave_one_range() {
+        let mut promises = Promises::new(1);
+        for _ in 0..1_000_000 {
+            settled(&mut promises);
+        }
+        assert_eq!(promises.succeeded.ranges, [(1, 1_000_000)]);
+        assert!(promises.entries.is_empty() && promises.unread.is_empty());
+        assert!(promises.take(500_000).is_some());
+        assert!(promises.take(500_000).is_none());
+        assert_eq!(
+            promises.succeeded.ranges,
+            [(1, 499_999), (500_001, 1_000_000)]
+        );
+    }
+
+    #[test]
+    fn unread_results_are_bounded_and_the_newest_stay() {
+        let mut promises = Promises::new(1);
+        let all = 5 * UNREAD_MAX as u64;
+        for _ in 0..all {
+            let id = promises.single();
+            promises.settle(id.number, Err(Error::Nacked));
+        }
+        assert!(promises.entries.len() <= 2 * UNREAD_MAX);
+        assert_eq!(promises.look(all), Look::Ready);
+        assert_eq!(promises.look(all - UNREAD_MAX as u64), Look::Ready);
+        assert_eq!(promises.look(1), Look::Unknown);
+    }
+
+    #[test]
+    fn ranges_agree_with_a_set() {
+        let mut ranges = Ranges::default();
+        let mut set = std::collections::BTreeSet::new();
+        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        for _ in 0..20_000 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let number = random % 64 + 1;
+            if random & 0x100 == 0 {
+                ranges.insert(number);
+                set.insert(number);
+            } else {
+                assert_eq!(ranges.remove(number), set.remove(&number));
+            }
+            assert!((1..=64).all(|number| ranges.contains(number) == set.contains(&number)));
+            let flat: Vec<u64> = ranges.ranges.iter().flat_map(|&(a, b)| a..=b).collect();
+            assert!(flat.iter().eq(set.iter()));
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! Waiting for one socket: mio, the clock, and the turn of addresses while connecting. It knows nothing of AMQP, and is
+//! the only place that polls.
+//!
+//! mio tells each change of readiness once, so what is readable must be read until it is drained: `is_readable` and
+//! `is_writable` keep what was told and has not been used up. A program with a poll of its own uses everything but
+//! [`Reactor::poll`].
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::error::Broken;
+use crate::transport::{ReadOutcome, Transport};
+
+/// The clock: this crate's only one.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// How many reads one turn makes before it sees to writes and timers.
+const READS_PER_TURN: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    /// Made when first needed: a program with its own poll never needs it.
+    poll: Option<(Poll, Events)>,
+    socket: Option<Socket>,
+    /// Another poll to which the user gave the client: each new socket goes there, too.
+    #[cfg(unix)]
+    registered: Option<(mio::Registry, Token, Interest)>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    transport: Transport,
+    connecting: Option<Connecting>,
+    in_poll: bool,
+    is_readable: bool,
+    /// A short read does not tell that the socket is drained: its end may have been told already.
+    must_drain: bool,
+    is_writable: bool,
+}
+
+/// What is left to try.
+#[derive(Debug)]
+struct Connecting {
+    address: SocketAddr,
+    next: VecDeque<SocketAddr>,
+    /// When this address has had its share of the time.
+    deadline: Instant,
+    /// When all of them have.
+    last_deadline: Instant,
+    failures: Vec<String>,
+}
+
+impl Reactor {
+    pub(crate) fn new() -> Self {
+        Self {
+            poll: None,
+            socket: None,
+            #[cfg(unix)]
+            registered: None,
+        }
+    }
+
+    /// Begins to connect to the first of the addresses; each has its share of the time.
+    pub(crate) fn connect(
+        &mut self,
+        addresses: Vec<SocketAddr>,
+        deadline: Instant,
+    ) -> Result<(), Broken> {
+        self.try_next(addresses.into(), deadline, Vec::new())
+    }
+
+    fn try_next(
+        &mut self,
+        mut next: VecDeque<SocketAddr>,
+        last_deadline: Instant,
+        mut failures: Vec<String>,
+    ) -> Result<(), Broken> {
+        self.drop_socket();
+        while let Some(address) = next.pop_front() {
+            let now = now();
+            let left = last_deadline.saturating_duration_since(now);
+            let share = left / u32::try_from(next.len() + 1).unwrap_or(u32::MAX);
+            match Transport::connect(address) {
+                Ok(transport) => {
+                    log::debug!("connecting to {address}");
+                    let deadline = now + share;
+                    let connecting = Connecting {
+                        address,
+                        next,
+                        deadline,
+                        last_deadline,
+                        failures,
+                    };
+                    let socket = Socket {
+                        transport,
+                        connecting: Some(connecting),
+                        in_poll: false,
+                        is_readable: false,
+                        must_drain: false,
+                        is_writable: true,
+                    };
+                    self.socket = Some(socket);
+                    return self
+                        .register_elsewhere()
+                        .map_err(|error| Broken::Io(Arc::new(error)));
+                }
+                Err(error) => failures.push(format!("{address}: {error}")),
+            }
+        }
+        if failures.is_empty() {
+            failures.push("the host has no address".into());
+        }
+        Err(Broken::Connect(failures.join("; ")))
+    }
+
+    /// Whether the socket is connected, trying the next address where one failed.
+    fn check_connected(&mut self) -> Result<bool, Broken> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(false);
+        };
+        let Some(connecting) = &socket.connecting else {
+            return Ok(true);
+        };
+        let failure = match socket.transport.is_connected() {
+            Ok(true) => {
+                log::debug!("TCP connection to {} is up", connecting.address);
+                socket.connecting = None;
+                return Ok(true);
+            }
+            Ok(false) if now() < connecting.deadline => return Ok(false),
+            Ok(false) => "no answer in time".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if let Some(Connecting {
+            address,
+            next,
+            last_deadline,
+            mut failures,
+            ..
+        }) = socket.connecting.take()
+        {
+            log::debug!("cannot connect to {address}: {failure}");
+            failures.push(format!("{address}: {failure}"));
+            self.try_next(next, last_deadline, failures)?;
+        }
+        Ok(false)
+    }
+
+    /// Closes the socket.
+    pub(crate) fn drop_socket(&mut self) {
+        // The poll forgets a socket that is closed.
+        self.socket = None;
+    }
+
+    /// Sleeps until the socket is ready, or the time has come; `None` is for ever. Never sleeps on what is known already.
+    pub(crate) fn poll(&mut self, until: Option<Instant>) -> io::Result<()> {
+        self.enter_poll()?;
+        let until = if self.is_readable() {
+            Some(now())
+        } else {
+            until
+        };
+        let (Some((poll, events)), Some(socket)) = (&mut self.poll, &mut self.socket) else {
+            return Ok(());
+        };
+        poll_until(poll, events, until)?;
+        for event in &*events {
+            socket.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            socket.must_drain |= event.is_read_closed() || event.is_error();
+            socket.is_writable |= event.is_writable() || event.is_error();
+        }
+        Ok(())
+    }
+
+    /// Puts the socket into this reactor's own poll, if it is not there yet.
+    fn enter_poll(&mut self) -> io::Result<()> {
+        let (poll, _) = match &mut self.poll {
+            Some(poll) => poll,
+            none => none.insert((Poll::new()?, Events::with_capacity(8))),
+        };
+        if let Some(socket) = self.socket.as_mut().filter(|socket| !socket.in_poll) {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            poll.registry()
+                .register(socket.transport.source(), Token(0), interest)?;
+            socket.in_poll = true;
+        }
+        Ok(())
+    }
+
+    /// Another poll has told, or somebody wants to see.
+    pub(crate) fn set_readable(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.is_readable = true;
+            socket.must_drain = true;
+        }
+    }
+
+    /// Another poll has told.
+    pub(crate) fn set_writable(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.is_writable = true;
+        }
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        self.socket
+            .as_ref()
+            .is_some_and(|socket| socket.is_readable)
+    }
+
+    /// Reads what there is, within reason, and hands it to `input` as it comes, until that says it has had enough.
+    ///
+    /// `buffer` keeps what `input` leaves in it.
+    pub(crate) fn read(
+        &mut self,
+        buffer: &mut BytesMut,
+        mut input: impl FnMut(&mut BytesMut) -> bool,
+    ) -> Result<(), Broken> {
+        if !self.check_connected()? {
+            if let Some(socket) = &mut self.socket {
+                socket.is_readable = false;
+            }
+            return Ok(());
+        }
+        for _ in 0..READS_PER_TURN {
+            let Some(socket) = self.socket.as_mut().filter(|socket| socket.is_readable) else {
+                break;
+            };
+            match socket.transport.read(buffer) {
+                Ok(outcome) => {
+                    // A short read has drained the socket, as epoll(7) says, unless its end was told with it.
+                    let drained = match outcome {
+                        ReadOutcome::Eof => return Err(Broken::Eof("")),
+                        ReadOutcome::Bytes => false,
+                        ReadOutcome::LastBytes => !socket.must_drain,
+                        ReadOutcome::WouldBlock => true,
+                    };
+                    if drained {
+                        socket.is_readable = false;
+                        socket.must_drain = false;
+                    }
+                    if !input(buffer) {
+                        break;
+                    }
+                }
+                Err(error) => return Err(Broken::Io(Arc::new(error))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes once; 0: the socket takes nothing for now.
+    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Broken> {
+        if !self.check_connected()? {
+            return Ok(0);
+        }
+        let Some(socket) = self.socket.as_mut().filter(|socket| socket.is_writable) else {
+            return Ok(0);
+        };
+        match socket.transport.write(slices) {
+            Ok(Some(count)) => Ok(count),
+            Ok(None) => {
+                socket.is_writable = false;
+                Ok(0)
+            }
+            Err(error) => Err(Broken::Io(Arc::new(error))),
+        }
+    }
+
+    /// Sees to an address whose time is up.
+    pub(crate) fn handle_timeout(&mut self) -> Result<(), Broken> {
+        self.check_connected().map(|_| ())
+    }
+
+    /// Whether the socket is not connected yet: then it becomes writable when it is.
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.socket
+            .as_ref()
+            .is_some_and(|socket| socket.connecting.is_some())
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        Some(self.socket.as_ref()?.connecting.as_ref()?.deadline)
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        Some(self.socket.as_ref()?.transport.as_fd())
+    }
+
+    #[cfg(unix)]
+    fn register_elsewhere(&mut self) -> io::Result<()> {
+        match &self.registered {
+            Some((registry, token, interest)) => self.register_fd(registry, *token, *interest),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn register_elsewhere(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    fn register_fd(
+        &self,
+        registry: &mio::Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        match self.as_fd() {
+            Some(fd) => {
+                registry.register(&mut mio::unix::SourceFd(&fd.as_raw_fd()), token, interest)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn poll_until(poll: &mut Poll, events: &mut Events, until: Option<Instant>) -> io::Result<()> {
+    let timeout = until.map(|until| round_up(until.saturating_duration_since(now())));
+    match poll.poll(events, timeout) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+            events.clear();
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// To whole milliseconds, as polls count: or they would wake just before the time, and spin.
+fn round_up(duration: Duration) -> Duration {
+    let millis = duration.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+/// A poll of several reactors' polls.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct Group {
+    poll: Poll,
+    events: Events,
+}
+
+#[cfg(unix)]
+impl Group {
+    pub(crate) fn new<'a>(reactors: impl Iterator<Item = &'a mut Reactor>) -> io::Result<Self> {
+        use std::os::fd::AsRawFd;
+        let poll = Poll::new()?;
+        for (index, reactor) in reactors.enumerate() {
+            reactor.enter_poll()?;
+            if let Some((inner, _)) = &reactor.poll {
+                let fd = inner.as_raw_fd();
+                poll.registry().register(
+                    &mut mio::unix::SourceFd(&fd),
+                    Token(index),
+                    Interest::READABLE,
+                )?;
+            }
+        }
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(64),
+        })
+    }
+
+    /// [`Reactor::poll`] of each, asleep until one of them has something.
+    pub(crate) fn poll<'a>(
+        &mut self,
+        reactors: impl Iterator<Item = &'a mut Reactor>,
+        mut until: Option<Instant>,
+    ) -> io::Result<()> {
+        let mut all: Vec<&mut Reactor> = reactors.collect();
+        for reactor in &mut all {
+            reactor.enter_poll()?;
+            if reactor.is_readable() {
+                until = Some(now());
+            }
+        }
+        poll_until(&mut self.poll, &mut self.events, until)?;
+        all.into_iter()
+            .try_for_each(|reactor| reactor.poll(Some(now())))
+    }
+}
+
+/// Where polls cannot be polled: a look at each in turn.
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub(crate) struct Group;
+
+#[cfg(not(unix))]
+impl Group {
+    pub(crate) fn new<'a>(_: impl Iterator<Item = &'a mut Reactor>) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) fn poll<'a>(
+        &mut self,
+        reactors: impl Iterator<Item = &'a mut Reactor>,
+        until: Option<Instant>,
+    ) -> io::Result<()> {
+        for reactor in reactors {
+            let slice = now() + Duration::from_millis(10);
+            reactor.poll(Some(until.map_or(slice, |until| until.min(slice))))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+impl mio::event::Source for Reactor {
+    fn register(
+        &mut self,
+        registry: &mio::Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.registered = Some((registry.try_clone()?, token, interest));
+        self.register_fd(registry, token, interest)
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &mio::Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        self.registered = Some((registry.try_clone()?, token, interest));
+        match self.as_fd() {
+            Some(fd) => {
+                registry.reregister(&mut mio::unix::SourceFd(&fd.as_raw_fd()), token, interest)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn deregister(&mut self, registry: &mio::Registry) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        self.registered = None;
+        match self.as_fd() {
+            Some(fd) => registry.deregister(&mut mio::unix::SourceFd(&fd.as_raw_fd())),
+            None => Ok(()),
+        }
+    }
+}

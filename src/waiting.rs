@@ -1,0 +1,320 @@
+//! Waiting and looping: the only places where callbacks run.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::Client;
+use crate::error::{Error, Result};
+use crate::outcome::{Answer, Item};
+use crate::promise::{Callback, Look, Promise, PromiseId};
+use crate::reactor::{Group, now};
+
+impl Client {
+    /// Waits for a promise's result, and takes it; for a consumer, the next delivery, or the end.
+    ///
+    /// First it offers the socket what is to be written, even if the result is here already, so that earlier
+    /// acknowledgements get out. Callbacks of other promises do not run.
+    ///
+    /// If the promise has a callback, that runs with the result, and `wait` returns a copy of it. A delivery cannot be
+    /// given twice: then `wait` returns [`Error::HandledByCallback`].
+    ///
+    /// Results that nobody waits for are kept, but of requests other than successful publishes only the last 65,536.
+    ///
+    /// # Errors
+    /// Those of the request. [`Error::UnknownPromise`] if the result was given out before, [`Error::ForeignPromise`] for
+    /// a promise of another client, [`Error::Poll`] if the system's poll fails.
+    pub fn wait<T: Answer>(&mut self, promise: Promise<T>) -> Result<T> {
+        match self.wait_until(promise.id(), None)? {
+            Some(item) => T::from_item(item),
+            // Only a wait with a limit ends without a result.
+            None => Err(Error::UnknownPromise(promise.id())),
+        }
+    }
+
+    /// [`wait`](Self::wait), but not for longer than `timeout`: then it returns `None`.
+    ///
+    /// # Errors
+    /// Those of [`wait`](Self::wait).
+    pub fn wait_timeout<T: Answer>(
+        &mut self,
+        promise: Promise<T>,
+        timeout: Duration,
+    ) -> Result<Option<T>> {
+        // A time beyond the clock's reach is no limit.
+        let until = now().checked_add(timeout);
+        self.wait_until(promise.id(), until)?
+            .map(T::from_item)
+            .transpose()
+    }
+
+    /// Waits for the first of several promises to have a result, and returns that promise with its result.
+    ///
+    /// Where several are ready, it is the first in the list's order. For promises of different types see
+    /// [`wait_ready`](Self::wait_ready).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an empty list, [`Error::UnknownPromise`] or [`Error::ForeignPromise`] if one of
+    /// them has no result to wait for, [`Error::Poll`]. What the promise itself came to is in the pair.
+    pub fn wait_any<T: Answer>(
+        &mut self,
+        promises: &[Promise<T>],
+    ) -> Result<(Promise<T>, Result<T>)> {
+        let ids: Vec<PromiseId> = promises.iter().map(|promise| promise.id()).collect();
+        let first = self.wait_ready(&ids)?;
+        let result = self.finish_wait(first).and_then(T::from_item);
+        Ok((Promise::new(first), result))
+    }
+
+    /// Waits for the first of several promises, of whatever types, to have a result; the result stays to be waited for.
+    ///
+    /// ```no_run
+    /// # fn f(client: &mut puka::Client, timer: puka::Promise<puka::Delivery>) -> puka::Result<()> {
+    /// let declared = client.queue_declare("test");
+    /// let published = client.basic_publish("", "test", "Hello world!");
+    /// let first = client.wait_ready(&[declared.id(), published.id()])?;
+    /// if first == declared.id() {
+    ///     let queue = client.wait(declared)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`wait_any`](Self::wait_any).
+    pub fn wait_ready(&mut self, promises: &[PromiseId]) -> Result<PromiseId> {
+        if promises.is_empty() {
+            return Err(Error::InvalidArgument(
+                "there is no promise to wait for in an empty list".into(),
+            ));
+        }
+        self.driver.flush();
+        loop {
+            for &id in promises {
+                if self.check(id)? == Look::Ready {
+                    return Ok(id);
+                }
+            }
+            self.driver.turn(None)?;
+        }
+    }
+
+    /// Waits for each of the promises, in order; their results come in the same order.
+    ///
+    /// # Errors
+    /// The first error ends it; the rest can still be waited for.
+    pub fn wait_for_all<T: Answer>(&mut self, promises: &[Promise<T>]) -> Result<Vec<T>> {
+        promises.iter().map(|&promise| self.wait(promise)).collect()
+    }
+
+    fn check(&self, id: PromiseId) -> Result<Look> {
+        let promises = &self.driver.promises;
+        let same = promises.id(id.number()) == id;
+        match promises.look(id.number()) {
+            look if same && look != Look::Unknown => Ok(look),
+            _ => Err(promises.no_result(id)),
+        }
+    }
+
+    fn wait_until(&mut self, id: PromiseId, until: Option<Instant>) -> Result<Option<Item>> {
+        self.driver.flush();
+        let mut turned = false;
+        while self.check(id)? != Look::Ready {
+            // At least one turn: a limit of zero still looks at the socket.
+            if turned && until.is_some_and(|until| now() >= until) {
+                return Ok(None);
+            }
+            self.driver.turn(until)?;
+            turned = true;
+        }
+        self.finish_wait(id).map(Some)
+    }
+
+    /// Takes the result of a promise that is ready; its callback runs, if it has one.
+    fn finish_wait(&mut self, id: PromiseId) -> Result<Item> {
+        let promises = &mut self.driver.promises;
+        let Some((item, callback)) = promises.take(id.number()) else {
+            return Err(promises.no_result(id));
+        };
+        promises.tidy();
+        let Some(callback) = callback else {
+            return item;
+        };
+        let copy = match &item {
+            Ok(item) => item.copy().ok_or(Error::HandledByCallback),
+            Err(error) => Err(error.clone()),
+        };
+        self.run(id.number(), callback, item);
+        copy
+    }
+
+    fn run(&mut self, number: u64, callback: Callback, item: Result<Item>) {
+        match callback {
+            Callback::Once(callback) => callback(self, item),
+            Callback::Each(mut callback) => {
+                callback(self, item);
+                self.driver
+                    .promises
+                    .restore(number, Callback::Each(callback));
+            }
+        }
+    }
+
+    pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback) {
+        self.driver.promises.attach(id, callback);
+    }
+
+    /// Sets the callback for every result of a promise, in place of any other: puka's name for
+    /// [`then`](Promise::then) and [`for_each`](Promise::for_each).
+    pub fn set_callback<T: Answer>(
+        &mut self,
+        promise: Promise<T>,
+        mut callback: impl FnMut(&mut Self, Promise<T>, Result<T>) + Send + 'static,
+    ) {
+        let run = move |client: &mut Self, item: Result<Item>| {
+            callback(client, promise, item.and_then(T::from_item));
+        };
+        self.attach(promise.id(), Callback::Each(Box::new(run)));
+    }
+
+    /// Runs the callbacks of the promises that are ready now, each once at most; it neither reads nor writes.
+    ///
+    /// Results without a callback stay to be waited for.
+    pub fn run_any_callbacks(&mut self) {
+        // Those that become ready meanwhile wait for the next time, or a callback could keep this going for ever.
+        for _ in 0..self.driver.promises.runnable() {
+            let Some((number, item, callback)) = self.driver.promises.next_callback() else {
+                break;
+            };
+            self.run(number, callback, item);
+        }
+    }
+
+    /// Runs callbacks, and waits for more, until a callback calls [`loop_break`](Self::loop_break) or the client is
+    /// closed. (puka's `loop`, which is a word of Rust's.)
+    ///
+    /// # Errors
+    /// The connection's end, once all callbacks have been told of it and none has connected anew:
+    /// [`Error::ConnectionBroken`], the broker's word, or [`Error::NotConnected`] if there never was one.
+    /// [`Error::Poll`].
+    pub fn loop_forever(&mut self) -> Result<()> {
+        loop_until(&mut [self], None)
+    }
+
+    /// [`loop_forever`](Self::loop_forever), but not for longer than `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`loop_forever`](Self::loop_forever).
+    pub fn loop_timeout(&mut self, timeout: Duration) -> Result<()> {
+        loop_until(&mut [self], now().checked_add(timeout))
+    }
+
+    /// Ends the loop when the callbacks that are ready have run.
+    pub fn loop_break(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// Why a loop would wait in vain; `None` if it would not.
+    fn idle(&self) -> Option<Result<()>> {
+        let driver = &self.driver;
+        if driver.is_active() || driver.promises.runnable() > 0 {
+            return None;
+        }
+        Some(match &driver.last_error {
+            None => Err(Error::NotConnected),
+            Some(Error::Closed) => Ok(()),
+            Some(error) => Err(error.clone()),
+        })
+    }
+}
+
+/// [`Client::loop_forever`] over several clients at once: until one of them calls [`Client::loop_break`], or none has
+/// anything left to wait for. (puka's `puka.loop([c1, c2])`.)
+///
+/// # Errors
+/// The end of a client's connection, once its callbacks have been told of it and none has connected anew; the other
+/// clients can go on in a further call. [`Error::Poll`].
+pub fn loop_forever(clients: &mut [&mut Client]) -> Result<()> {
+    loop_until(clients, None)
+}
+
+/// [`loop_forever`], but not for longer than `timeout`.
+///
+/// # Errors
+/// Those of [`loop_forever`].
+pub fn loop_timeout(clients: &mut [&mut Client], timeout: Duration) -> Result<()> {
+    loop_until(clients, now().checked_add(timeout))
+}
+
+fn loop_until(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
+    for client in &mut *clients {
+        client.is_broken = false;
+    }
+    let result = run_loop(clients, until);
+    // Acknowledgements of the last callbacks must get out, too.
+    for client in clients {
+        client.driver.flush();
+    }
+    result
+}
+
+fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
+    let mut group = match clients {
+        [_] => None,
+        _ => Some(
+            Group::new(clients.iter_mut().map(|client| &mut client.driver.reactor))
+                .map_err(poll_failed)?,
+        ),
+    };
+    loop {
+        for client in &mut *clients {
+            client.run_any_callbacks();
+        }
+        if clients.iter().any(|client| client.is_broken)
+            || until.is_some_and(|until| now() >= until)
+        {
+            return Ok(());
+        }
+        let mut idle = 0;
+        for client in &*clients {
+            match client.idle() {
+                Some(Ok(())) => idle += 1,
+                Some(error) => return error,
+                None => {}
+            }
+        }
+        if idle == clients.len() {
+            return Ok(());
+        }
+        let has_work = clients
+            .iter()
+            .any(|client| client.driver.promises.runnable() > 0);
+        let until = if has_work { Some(now()) } else { until };
+        match (&mut group, &mut *clients) {
+            (None, [client]) => client.driver.turn(until)?,
+            (Some(group), clients) => turn_all(group, clients, until)?,
+            (None, _) => return Ok(()),
+        }
+    }
+}
+
+/// One turn of every client; it sleeps until one of them has something to do.
+fn turn_all(group: &mut Group, clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
+    let mut wake = until;
+    for client in &mut *clients {
+        client.driver.flush();
+        wake = [wake, client.driver.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min();
+    }
+    let reactors = clients.iter_mut().map(|client| &mut client.driver.reactor);
+    group.poll(reactors, wake).map_err(poll_failed)?;
+    for client in clients {
+        client.driver.after_poll();
+    }
+    Ok(())
+}
+
+fn poll_failed(error: std::io::Error) -> Error {
+    Error::Poll(Arc::new(error))
+}

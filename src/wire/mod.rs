@@ -1,0 +1,19 @@
+//! AMQP 0-9-1 bytes, and nothing else: no state, no I/O.
+//!
+//! Frames are in `frame.rs`, methods in the one table of `method.rs`, what methods and headers are made of in
+//! `codec.rs`. Strings and tables that come in are slices of the frame they came in.
+
+mod codec;
+mod field_table;
+mod frame;
+mod method;
+mod properties;
+mod short_str;
+
+pub(crate) use codec::{DecodeError, EncodeError};
+pub use field_table::{FieldTable, FieldValue};
+pub(crate) use frame::*;
+pub(crate) use method::*;
+pub(crate) use properties::ContentHeader;
+pub use properties::Properties;
+pub use short_str::ShortStr;
