@@ -29,6 +29,9 @@ static CLIENTS: AtomicU32 = AtomicU32::new(0);
 /// broker's limit (2047 channels, unless it is told otherwise) wait their turn; where consumers and unacknowledged
 /// deliveries hold all channels, so that the turn might never come, they fail with [`Error::NoFreeChannel`].
 ///
+/// So requests that are under way at once have no order among each other: wait for a queue to be declared before
+/// publishing to it. Only publishes have: they all go over one channel, in the order of their calls.
+///
 /// Requests made while the connection is being opened wait for it. Without a connection they fail with
 /// [`Error::NotConnected`].
 #[derive(Debug)]

@@ -178,11 +178,6 @@ impl Driver {
                     if let Ok(Outcome::Connected(_)) = result {
                         self.deadline = None;
                     }
-                    if connection.is_over()
-                        && let Err(error) = &result
-                    {
-                        self.last_error.get_or_insert_with(|| error.cause().clone());
-                    }
                     self.promises.settle(number, result);
                 }
                 Event::Delivery(number, delivery) => self.promises.deliver(number, delivery),
@@ -196,6 +191,7 @@ impl Driver {
     /// Writes the last frames as far as the socket takes them, and closes it.
     fn say_goodbye(&mut self) {
         if let Some(mut connection) = self.connection.take() {
+            self.last_error = connection.take_end();
             let _ = write_all(&mut self.reactor, &mut connection);
         }
         self.reactor.drop_socket();
@@ -205,7 +201,6 @@ impl Driver {
 
     fn disconnected(&mut self, broken: Broken) {
         if let Some(connection) = &mut self.connection {
-            self.last_error = Some(Error::ConnectionBroken(broken.clone()));
             connection.handle_disconnect(broken);
         }
         self.reactor.drop_socket();

@@ -259,8 +259,7 @@ impl fmt::Display for Reply {
         if !self.from_broker {
             f.write_str("the peer broke the protocol: ")?;
         }
-        // Control characters in a broker's text must not reach a terminal.
-        write!(f, "{} ({}", self.text.escape_debug(), self.code)?;
+        write!(f, "{} ({}", Printable(&self.text), self.code)?;
         if let Some(method) = self.method() {
             write!(f, ", {method}")?;
         }
@@ -269,6 +268,18 @@ impl fmt::Display for Reply {
             Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+/// A peer's text for a terminal or a log: its control characters must not reach either.
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            c if c.is_control() => write!(f, "{}", c.escape_default()),
+            c => write!(f, "{c}"),
+        })
     }
 }
 

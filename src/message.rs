@@ -8,6 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::error::Printable;
 use crate::promise::PromiseId;
 use crate::wire::{FieldTable, FieldValue, Properties, ShortStr};
 
@@ -252,7 +253,7 @@ impl fmt::Display for Returned {
             &*self.exchange,
             &*self.routing_key,
             self.reply_code,
-            self.reply_text.escape_debug(),
+            Printable(&self.reply_text),
             self.body.len()
         )
     }

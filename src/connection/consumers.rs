@@ -6,6 +6,9 @@
 //! those beyond are held back in the order they came. And a changed prefetch replaces each of the broker's consumers
 //! by a new one on the same channel: first the new, then the old is cancelled, so that a queue never stands without.
 //!
+//! RabbitMQ's queue sends the consume-ok, and its channel fails if the tag is cancelled before that has passed. So what
+//! is asked of a consumer that starts waits for the consume-ok.
+//!
 //! ```text
 //!                 qos, consume ...            basic_cancel, or the broker's cancel
 //!   (a channel) ------------------> running ----------------------------------> ending --> over
@@ -80,7 +83,25 @@ pub(crate) struct Consumer {
     broker_prefetch: u16,
     /// Deliveries beyond the limit, which the user has not seen.
     held: VecDeque<Delivery>,
+    /// How many consume-oks are outstanding.
+    starting: usize,
+    /// What was asked meanwhile.
+    later: VecDeque<Later>,
     ending: Option<Ending>,
+}
+
+/// What waits for a consumer to have started.
+#[derive(Debug)]
+enum Later {
+    Qos {
+        promise: u64,
+        prefetch: u16,
+    },
+    /// The promise is that of `basic_cancel`, if it was that.
+    End {
+        by: CancelledBy,
+        promise: Option<u64>,
+    },
 }
 
 #[derive(Debug)]
@@ -115,13 +136,15 @@ impl Consumer {
             prefetch: prefetch_count,
             broker_prefetch: prefetch_count,
             held: VecDeque::new(),
+            starting: 0,
+            later: VecDeque::new(),
             ending: None,
         }
     }
 
     /// Writes what starts it, and returns the replies that the broker then owes.
     pub(crate) fn start(
-        &self,
+        &mut self,
         channel: u16,
         out: &mut BytesMut,
     ) -> Result<Vec<Expect>, EncodeError> {
@@ -139,6 +162,7 @@ impl Consumer {
             queue.start(self.no_ack, channel, out)?;
             expect.push(Expect::ConsumeOk);
         }
+        self.starting = self.queues.len();
         Ok(expect)
     }
 
@@ -159,7 +183,11 @@ impl Consumer {
             .ending
             .iter()
             .flat_map(|ending| ending.promises.iter().copied());
-        std::iter::once(self.promise).chain(cancels)
+        let later = self.later.iter().filter_map(|later| match later {
+            Later::Qos { promise, .. } => Some(*promise),
+            Later::End { promise, .. } => *promise,
+        });
+        std::iter::once(self.promise).chain(cancels).chain(later)
     }
 
     fn last_tag(&self) -> ShortStr {
@@ -306,11 +334,52 @@ impl Connection {
             request.prefetch_count = prefetch;
             return self.settled(promise, Ok(Outcome::Done));
         }
-        let result = match self.consumers.get(&consumer).copied() {
-            None => Err(Error::UnknownPromise(self.config.id(consumer))),
-            Some(number) => self.change_prefetch(promise, number, prefetch),
-        };
-        match result {
+        match self.consumers.get(&consumer).copied() {
+            None => self.settled(
+                promise,
+                Err(Error::UnknownPromise(self.config.id(consumer))),
+            ),
+            Some(number) => self.soon(number, Later::Qos { promise, prefetch }),
+        }
+    }
+
+    /// Does it now, or when the consumer has started.
+    fn soon(&mut self, number: u16, what: Later) {
+        if let Some(consumer) = self.consumer(number) {
+            consumer.later.push_back(what);
+            self.do_what_waited(number);
+        }
+    }
+
+    fn consumer(&mut self, number: u16) -> Option<&mut Consumer> {
+        match &mut self.channels.get_mut(number)?.role {
+            Role::Consumer(consumer) => Some(consumer),
+            _ => None,
+        }
+    }
+
+    fn do_what_waited(&mut self, number: u16) {
+        while let Some(consumer) = self
+            .consumer(number)
+            .filter(|consumer| consumer.starting == 0)
+        {
+            match consumer.later.pop_front() {
+                Some(Later::Qos { promise, prefetch }) => self.start_qos(promise, number, prefetch),
+                Some(Later::End { by, promise }) => self.end_consumer(number, by, promise),
+                None => return,
+            }
+        }
+    }
+
+    pub(crate) fn consume_ok(&mut self, number: u16) {
+        if let Some(consumer) = self.consumer(number) {
+            consumer.starting = consumer.starting.saturating_sub(1);
+            self.do_what_waited(number);
+        }
+    }
+
+    fn start_qos(&mut self, promise: u64, number: u16, prefetch: u16) {
+        match self.change_prefetch(promise, number, prefetch) {
             // The broker's replies settle the promise.
             Ok(true) => {}
             Ok(false) => self.settled(promise, Ok(Outcome::Done)),
@@ -350,6 +419,7 @@ impl Connection {
         let mark = out.len();
         match replace(consumer, number, out) {
             Ok(replaced) => {
+                consumer.starting += replaced;
                 channel.expect.extend([Expect::QosOk]);
                 for left in (0..replaced).rev() {
                     let last = (left == 0).then_some(promise);
@@ -377,7 +447,13 @@ impl Connection {
             return self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
         }
         match self.consumers.get(&consumer).copied() {
-            Some(number) => self.end_consumer(number, CancelledBy::Client, Some(promise)),
+            Some(number) => self.soon(
+                number,
+                Later::End {
+                    by: CancelledBy::Client,
+                    promise: Some(promise),
+                },
+            ),
             None => self.settled(
                 promise,
                 Err(Error::UnknownPromise(self.config.id(consumer))),
@@ -405,7 +481,13 @@ impl Connection {
                 &*queue.request.queue
             );
             if consumer.ending.is_none() {
-                self.end_consumer(number, CancelledBy::Broker, None);
+                self.soon(
+                    number,
+                    Later::End {
+                        by: CancelledBy::Broker,
+                        promise: None,
+                    },
+                );
             }
         }
     }

@@ -91,6 +91,7 @@ impl Connection {
             frame_max: FRAME_MAX as usize,
             connected: None,
             blocked: None,
+            ended: None,
             events: Default::default(),
             config,
         }

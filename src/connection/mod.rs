@@ -158,6 +158,8 @@ pub(crate) struct Connection {
     connected: Option<Arc<Connected>>,
     /// Why the broker takes no messages at the moment.
     blocked: Option<String>,
+    /// Why it is over, once it is.
+    ended: Option<Error>,
     events: VecDeque<Event>,
 }
 
@@ -279,7 +281,7 @@ impl Connection {
                 )
             }
             Request::Consume(consume) => {
-                let consumer = Consumer::new(number, consume);
+                let mut consumer = Consumer::new(number, consume);
                 let expect = consumer.start(channel, out).map_err(invalid)?;
                 (Role::Consumer(consumer), expect)
             }
@@ -474,6 +476,7 @@ impl Connection {
                 self.release(number);
                 self.settled(promise, Ok(Outcome::Got(None)));
             }
+            (Expect::ConsumeOk, _) => self.consume_ok(number),
             (Expect::CancelOk, _) => self.cancel_ok(number),
             (Expect::Replaced(Some(promise)), _) => self.settled(promise, Ok(Outcome::Done)),
             _ => {}
@@ -652,6 +655,7 @@ impl Connection {
     /// The end of the connection: nothing may stay open.
     fn end(&mut self, error: &Error) {
         self.state.end();
+        self.ended = Some(error.clone());
         self.heartbeat.stop();
         self.publisher_lost(error);
         for channel in self.channels.drain().collect::<Vec<_>>() {
@@ -740,6 +744,11 @@ impl Connection {
     /// Whether nothing more will happen, but that what is in `out` should be written.
     pub(crate) fn is_over(&self) -> bool {
         self.state.is_over()
+    }
+
+    /// Why it is over; [`Error::Closed`] if all is well.
+    pub(crate) fn take_end(&mut self) -> Option<Error> {
+        self.ended.take()
     }
 
     /// Whether requests are taken by the broker.

@@ -1,0 +1,247 @@
+//! Connect and close, and what may go wrong with them.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use puka::{Broken, Client, ClientOptions, Error};
+
+use crate::support::{LIMIT, Session, url};
+
+/// The test broker's URL with another login and vhost.
+fn url_with(login: &str, vhost: &str) -> String {
+    let url = url();
+    let address = url
+        .trim_start_matches("amqp://")
+        .rsplit('@')
+        .next()
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    format!("amqp://{login}@{address}/{vhost}")
+}
+
+fn connect_error(url: &str, options: ClientOptions) -> Error {
+    let mut client = Client::with_options(url, options).unwrap();
+    let promise = client.connect();
+    client.wait(promise).unwrap_err()
+}
+
+#[test]
+fn the_broker_introduces_itself() {
+    let mut client = Client::new(&url()).unwrap();
+    assert!(!client.is_connected() && client.connected().is_none());
+    let connected = client.connect().wait(&mut client).unwrap();
+    assert_eq!(
+        connected.server_properties.get("product").unwrap().as_str(),
+        Some("RabbitMQ")
+    );
+    assert_eq!(
+        (
+            connected.channel_max,
+            connected.frame_max,
+            connected.heartbeat
+        ),
+        (2047, 131_072, 0)
+    );
+    assert!(connected.to_string().starts_with("RabbitMQ "));
+    assert_eq!(client.connected(), Some(&connected));
+    assert!(client.is_connected());
+}
+
+#[test]
+fn limits_are_agreed_on() {
+    let options = ClientOptions::new()
+        .channel_max(10)
+        .frame_max(8192)
+        .heartbeat(7);
+    let session = Session::with(options);
+    let connected = session.connected().unwrap();
+    assert_eq!(
+        (
+            connected.channel_max,
+            connected.frame_max,
+            connected.heartbeat
+        ),
+        (10, 8192, 7)
+    );
+    // The broker's proposals are 2047, 131072 and 60: the smaller counts.
+    let session = Session::with(
+        ClientOptions::new()
+            .channel_max(5000)
+            .frame_max(1 << 20)
+            .heartbeat(600),
+    );
+    let connected = session.connected().unwrap();
+    assert_eq!(
+        (
+            connected.channel_max,
+            connected.frame_max,
+            connected.heartbeat
+        ),
+        (2047, 131_072, 60)
+    );
+}
+
+#[test]
+fn a_client_connects_again_after_a_close() {
+    let mut session = Session::new();
+    for _ in 0..3 {
+        let queue = session.queue();
+        session.publish(&queue, "a");
+        assert_eq!(session.take(&queue).unwrap().body, "a");
+        session.close().wait(&mut session).unwrap();
+        assert!(!session.is_connected());
+        let error = session.queue_declare("a").wait(&mut session).unwrap_err();
+        assert!(matches!(error, Error::NotConnected), "{error}");
+        let error = session.close().wait(&mut session).unwrap_err();
+        assert!(matches!(error, Error::NotConnected), "{error}");
+        session.connect().wait(&mut session).unwrap();
+    }
+}
+
+#[test]
+fn a_second_connect_is_refused() {
+    let mut session = Session::new();
+    let error = session.connect().wait(&mut session).unwrap_err();
+    assert!(matches!(error, Error::AlreadyConnected), "{error}");
+    assert!(session.is_connected());
+}
+
+#[test]
+fn requests_made_while_connecting_wait_for_it() {
+    let mut client = Client::new(&url()).unwrap();
+    let connected = client.connect();
+    let queue = crate::support::unique("early");
+    let declared = client.queue_declare(&queue);
+    let published = client.basic_publish("", "puka-nowhere", "a");
+    client.wait(published).unwrap();
+    client.wait(declared).unwrap();
+    client.wait(connected).unwrap();
+    client.queue_delete(&queue).wait(&mut client).unwrap();
+}
+
+#[test]
+fn everything_open_fails_with_a_close_and_the_close_succeeds() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    let consumer = session.basic_consume(&queue);
+    session.queue_declare(&queue).wait(&mut session).unwrap();
+    let closed = session.close();
+    let late = session.queue_declare(&queue);
+    session.wait(closed).unwrap();
+    assert!(matches!(session.wait(late), Err(Error::Closed)));
+    assert!(matches!(session.wait(consumer), Err(Error::Closed)));
+}
+
+#[test]
+fn what_was_published_before_a_close_arrives() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    for _ in 0..100 {
+        session.basic_publish("", &queue, "a");
+    }
+    session.close().wait(&mut session).unwrap();
+    session.connect().wait(&mut session).unwrap();
+    session.wait_for_messages(&queue, 100);
+}
+
+#[test]
+fn a_close_while_connecting_ends_both() {
+    let mut client = Client::new(&url()).unwrap();
+    let connected = client.connect();
+    let closed = client.close();
+    client.wait(closed).unwrap();
+    assert!(matches!(client.wait(connected), Err(Error::Closed)));
+    client.connect().wait(&mut client).unwrap();
+}
+
+#[test]
+fn a_wrong_password_is_access_refused() {
+    let error = connect_error(&url_with("guest:wrong", ""), ClientOptions::new());
+    assert!(matches!(error, Error::AccessRefused(_)), "{error}");
+    assert!(!format!("{error} {error:?}").contains("wrong"), "{error}");
+}
+
+#[test]
+fn an_unknown_vhost_is_not_allowed() {
+    let error = connect_error(
+        &url_with("guest:guest", "puka-no-such-vhost"),
+        ClientOptions::new(),
+    );
+    assert!(
+        matches!(&error, Error::NotAllowed(reply) if reply.text.contains("puka-no-such-vhost")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_name_that_means_nothing_is_an_error_of_the_promise() {
+    let error = connect_error("amqp://no-such-host.invalid/", ClientOptions::new());
+    assert!(
+        matches!(error, Error::ConnectionBroken(Broken::Resolve { .. })),
+        "{error}"
+    );
+    assert!(error.is_connection_broken());
+}
+
+#[test]
+fn a_refused_connection_names_the_address() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let error = connect_error(&format!("amqp://{address}/"), ClientOptions::new());
+    assert!(
+        matches!(error, Error::ConnectionBroken(Broken::Connect(_))),
+        "{error}"
+    );
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+#[test]
+fn a_peer_that_says_nothing_is_given_up_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let begun = Instant::now();
+    let limit = Duration::from_millis(300);
+    let error = connect_error(
+        &format!("amqp://{address}/"),
+        ClientOptions::new().connect_timeout(limit),
+    );
+    assert!(
+        matches!(error, Error::ConnectionBroken(Broken::TimedOut { .. })),
+        "{error}"
+    );
+    assert!(begun.elapsed() >= limit && begun.elapsed() < LIMIT);
+}
+
+#[test]
+fn what_is_no_url_is_an_error_at_once() {
+    for url in [
+        "",
+        "http://localhost/",
+        "amqp://localhost:x/",
+        "amqps://localhost/",
+    ] {
+        let error = Client::new(url).unwrap_err();
+        assert!(matches!(error, Error::InvalidUrl(_)), "{error}");
+    }
+}
+
+#[test]
+fn heartbeats_keep_an_idle_connection() {
+    let mut session = Session::with(ClientOptions::new().heartbeat(1));
+    assert_eq!(session.connected().unwrap().heartbeat, 1);
+    let queue = session.queue();
+    let consumer = session.basic_consume(puka::Consume::new(&queue).no_ack(true));
+    // The broker would give up a silent client in three intervals.
+    assert_eq!(
+        session
+            .wait_timeout(consumer, Duration::from_secs(4))
+            .unwrap(),
+        None
+    );
+    session.publish(&queue, "a");
+    assert_eq!(session.next(consumer).body, "a");
+}

@@ -1,0 +1,119 @@
+//! The client in somebody else's event loop.
+
+use std::os::fd::AsRawFd;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use mio::{Events, Interest, Poll, Token};
+use puka::{Client, ClientOptions, Get};
+
+use crate::support::{Session, unique, url};
+
+/// Drives a client from a `Poll` of the test's own, until it is told to stop.
+fn drive(client: &mut Client, poll: &mut Poll, stop: impl Fn() -> bool) {
+    let mut events = Events::with_capacity(8);
+    while !stop() {
+        client.run_any_callbacks();
+        client.on_write();
+        let timeout = client.next_timeout().unwrap_or(Duration::from_secs(1));
+        poll.poll(&mut events, Some(timeout.min(Duration::from_millis(100))))
+            .unwrap();
+        for event in &events {
+            if event.is_readable() {
+                client.on_read();
+            }
+            if event.is_writable() {
+                client.on_write();
+            }
+        }
+        client.on_timeout();
+    }
+}
+
+#[test]
+fn a_client_is_a_source_of_another_poll() {
+    let mut poll = Poll::new().unwrap();
+    let mut client = Client::with_options(&url(), ClientOptions::new().heartbeat(1)).unwrap();
+    assert!(client.as_fd().is_none() && client.as_raw_fd().is_none() && !client.needs_write());
+    assert_eq!(client.next_timeout(), None);
+    // Before there is a socket: the client registers it when there is one.
+    poll.registry()
+        .register(
+            &mut client,
+            Token(7),
+            Interest::READABLE | Interest::WRITABLE,
+        )
+        .unwrap();
+
+    let (sender, bodies) = channel();
+    let queue = unique("embedded");
+    client
+        .connect()
+        .then(&mut client, move |client, _, connected| {
+            connected.unwrap();
+            client
+                .queue_declare(&queue)
+                .then(client, move |client, _, declared| {
+                    declared.unwrap();
+                    client.basic_publish("", &queue, "body").then(
+                        client,
+                        move |client, _, published| {
+                            published.unwrap();
+                            client.basic_get(Get::new(&queue).no_ack(true)).then(
+                                client,
+                                move |client, _, got| {
+                                    sender.send(got.unwrap().unwrap().body).unwrap();
+                                    client.queue_delete(&queue);
+                                },
+                            );
+                        },
+                    );
+                });
+        });
+    assert!(client.needs_write() && client.next_timeout().is_some());
+    assert_eq!(
+        client.as_fd().unwrap().as_raw_fd(),
+        client.as_raw_fd().unwrap()
+    );
+    let mut body = None;
+    while body.is_none() {
+        let turns = std::cell::Cell::new(0);
+        drive(&mut client, &mut poll, || {
+            turns.replace(turns.get() + 1) > 10
+        });
+        body = bodies.try_recv().ok();
+    }
+    assert_eq!(body.unwrap(), "body");
+
+    // And the client's own waits work beside it.
+    let closed = client.close();
+    client.wait(closed).unwrap();
+    assert!(client.as_fd().is_none());
+    client.connect().wait(&mut client).unwrap();
+    assert!(
+        client.next_timeout().unwrap() <= Duration::from_millis(500),
+        "half a heartbeat"
+    );
+    poll.registry().deregister(&mut client).unwrap();
+}
+
+#[test]
+fn a_client_that_may_not_block_says_when_it_is_full() {
+    let options = ClientOptions::new()
+        .blocking_publish(false)
+        .high_water_mark(1000);
+    let mut session = Session::with(options);
+    let mut count = 0;
+    while session.has_room() {
+        session.basic_publish("", "puka-nowhere", "some bytes");
+        count += 1;
+    }
+    assert!(count > 1 && session.buffered() >= 1000 && session.needs_write());
+    let until = std::time::Instant::now() + crate::support::LIMIT;
+    while session.buffered() > 0 {
+        session.on_write();
+        session.on_read();
+        assert!(std::time::Instant::now() < until);
+    }
+    assert!(session.has_room() && !session.needs_write());
+}

@@ -1,0 +1,132 @@
+//! Connections that are lost, to brokers of the tests' own.
+
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use puka::{Broken, ClientOptions, Error};
+
+use crate::support::{Broker, LIMIT, Session};
+
+#[test]
+fn a_killed_broker_fails_what_is_open_and_the_client_connects_again() {
+    let broker = Broker::start(&[]);
+    let mut session = Session::at(&broker.url, ClientOptions::new());
+    let queue = session.queue();
+    let consumer = session.basic_consume(&queue);
+    session.publish(&queue, "a");
+    let delivery = session.next(consumer);
+    let (sender, told) = channel();
+    session
+        .basic_consume(&queue)
+        .for_each(&mut session, move |_, _, end| sender.send(end).unwrap());
+    let later = session.queue_declare(&queue);
+    session.wait(later).unwrap();
+
+    broker.kill();
+    let unsent = session.basic_publish("", &queue, "unsent");
+    let error = session.wait_timeout(consumer, LIMIT).unwrap_err();
+    assert!(matches!(error, Error::ConnectionBroken(_)), "{error}");
+    assert!(!session.is_connected());
+    let error = session.wait(unsent).unwrap_err();
+    assert!(
+        matches!(error, Error::NotSent(_) | Error::OutcomeUnknown(_)),
+        "{error}"
+    );
+    assert!(error.is_connection_broken());
+    let error = session.basic_ack(delivery).unwrap_err();
+    assert!(matches!(error, Error::StaleDelivery(_)), "{error}");
+    // The loop tells callbacks first, and then that there is nothing to wait for.
+    let error = session.loop_forever().unwrap_err();
+    assert!(matches!(error, Error::ConnectionBroken(_)), "{error}");
+    assert!(matches!(
+        told.try_recv(),
+        Ok(Err(Error::ConnectionBroken(_)))
+    ));
+    let error = session.connect().wait(&mut session).unwrap_err();
+    assert!(matches!(error, Error::ConnectionBroken(_)), "{error}");
+
+    broker.restart();
+    session.connect().wait(&mut session).unwrap();
+    session.queue_declare(&queue).wait(&mut session).unwrap();
+    session.publish(&queue, "again");
+    let consumer = session.basic_consume(&queue);
+    assert_eq!(session.next(consumer).body, "again");
+}
+
+#[test]
+fn an_operator_who_closes_the_connection_is_heard() {
+    let broker = Broker::start(&[]);
+    let mut session = Session::at(&broker.url, ClientOptions::new());
+    let queue = session.queue();
+    let consumer = session.basic_consume(&queue);
+    broker.ctl(&["close_all_connections", "maintenance"]);
+    let error = session.wait_timeout(consumer, LIMIT).unwrap_err();
+    assert!(
+        matches!(&error, Error::ConnectionForced(reply) if reply.text.contains("maintenance")),
+        "{error}"
+    );
+    session.connect().wait(&mut session).unwrap();
+    session.publish(&queue, "again");
+}
+
+#[test]
+fn a_broker_that_falls_silent_is_given_up_after_two_heartbeats() {
+    let broker = Broker::start(&[]);
+    let mut session = Session::at(&broker.url, ClientOptions::new().heartbeat(1));
+    let queue = session.queue();
+    let consumer = session.basic_consume(&queue);
+    session.queue_declare(&queue).wait(&mut session).unwrap();
+    broker.pause();
+    let begun = Instant::now();
+    let error = session.wait_timeout(consumer, LIMIT).unwrap_err();
+    broker.resume();
+    assert!(
+        matches!(error, Error::ConnectionBroken(Broken::Heartbeat(_))),
+        "{error}"
+    );
+    assert!(begun.elapsed() > Duration::from_millis(900));
+}
+
+#[test]
+fn a_blocked_publisher_knows_it_waits_with_bounded_memory_and_goes_on() {
+    let broker = Broker::start(&[]);
+    let mark = 200_000;
+    let mut session = Session::at(
+        &broker.url,
+        ClientOptions::new()
+            .blocking_publish(false)
+            .high_water_mark(mark),
+    );
+    let queue = session.queue();
+    assert_eq!(session.blocked(), None);
+    broker.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]);
+    // The broker tells whoever publishes.
+    let first = session.basic_publish("", &queue, "a");
+    let until = Instant::now() + LIMIT;
+    while session.blocked().is_none() {
+        let _ = session.wait_timeout(first, Duration::from_millis(50));
+        assert!(Instant::now() < until);
+    }
+    assert!(
+        session.blocked().unwrap().contains("memory"),
+        "{:?}",
+        session.blocked()
+    );
+    let body = puka::Bytes::from(vec![0; 10_000]);
+    let mut last = first;
+    while session.has_room() {
+        last = session.basic_publish("", &queue, body.clone());
+    }
+    assert_eq!(
+        session
+            .wait_timeout(last, Duration::from_millis(300))
+            .unwrap(),
+        None
+    );
+    broker.ctl(&["set_vm_memory_high_watermark", "0.6"]);
+    session
+        .wait_timeout(last, LIMIT)
+        .unwrap()
+        .expect("the broker takes messages again");
+    assert_eq!(session.blocked(), None);
+}

@@ -1,0 +1,43 @@
+//! Ignored publishes leave memory flat. A process of its own, so that no other test's memory is counted.
+#![cfg(target_os = "linux")]
+
+use puka::{Client, ClientOptions};
+
+/// Kilobytes of this process in memory.
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn ignored_publishes_leave_memory_flat() {
+    // Fewer than the ten million that PUKA_IGNORED=10000000 tries: a test may not take so long.
+    let count: u64 = std::env::var("PUKA_IGNORED").map_or(300_000, |count| count.parse().unwrap());
+    let url =
+        std::env::var("AMQP_URL").expect("this test needs a broker at AMQP_URL: run scripts/test");
+    let mark = 1 << 20;
+    let mut client =
+        Client::with_options(&url, ClientOptions::new().high_water_mark(mark)).unwrap();
+    client.connect().wait(&mut client).unwrap();
+    for _ in 0..30_000 {
+        client.basic_publish("", "puka-nowhere", "ignored");
+    }
+    let (before, mut last) = (memory(), None);
+    for _ in 0..count {
+        last = Some(client.basic_publish("", "puka-nowhere", "ignored"));
+        assert!(
+            client.buffered() <= mark + 200,
+            "{} bytes are buffered",
+            client.buffered()
+        );
+    }
+    let grown = memory().saturating_sub(before);
+    println!("memory grew by {grown} kB over {count} publishes, from {before} kB");
+    client.wait(last.unwrap()).unwrap();
+    // A byte for each of the default number would show.
+    assert!(grown < 4 * 1024, "memory grew by {grown} kB");
+}
