@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Printable, Result};
 use crate::message::Delivery;
 use crate::wire::{FieldTable, FieldValue, ShortStr};
 
@@ -62,12 +62,7 @@ impl fmt::Display for Connected {
             .as_ref()
             .and_then(|value| value.as_str())
             .unwrap_or("a broker");
-        write!(
-            f,
-            "{} {}",
-            product.escape_debug(),
-            self.version().escape_debug()
-        )
+        write!(f, "{} {}", Printable(product), Printable(&self.version()))
     }
 }
 

@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use super::channels::Channels;
 use super::heartbeat::Heartbeat;
 use super::{Config, Connection, Output, Publisher, Violation};
-use crate::error::{Error, Reply};
+use crate::error::{Error, Printable, Reply};
 use crate::outcome::{Connected, Outcome};
 use crate::wire::{
     ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionStart, ConnectionStartOk,
@@ -198,7 +198,7 @@ impl Connection {
                 let reason = String::from_utf8_lossy(blocked.reason).into_owned();
                 log::warn!(
                     "the broker takes no messages for now: {}",
-                    reason.escape_debug()
+                    Printable(&reason)
                 );
                 self.blocked = Some(reason);
                 Ok(())
