@@ -111,7 +111,7 @@
 //! # }
 //! ```
 //!
-//! The example programs and the README have more.
+//! The README has the table of puka's calls and what differs; `examples/` has puka's own programs, ported.
 
 // The files, from the user's side down; each is ignorant of those before it.
 //   client.rs       puka's calls             waiting.rs    wait and loop      embedding.rs  your own loop
@@ -120,6 +120,11 @@
 //   driver.rs       joins the layers         reactor.rs    mio                transport.rs  the socket
 //   connection/     the protocol, without socket or clock
 //   wire/           AMQP 0-9-1 bytes
+
+// The README's programs compile, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod client;
 mod connection;
