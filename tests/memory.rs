@@ -27,17 +27,21 @@ fn ignored_publishes_leave_memory_flat() {
         client.basic_publish("", "puka-nowhere", "ignored");
     }
     let (before, mut last) = (memory(), None);
-    for _ in 0..count {
+    let mut grown = Vec::new();
+    for number in 1..=count {
         last = Some(client.basic_publish("", "puka-nowhere", "ignored"));
         assert!(
             client.buffered() <= mark + 200,
             "{} bytes are buffered",
             client.buffered()
         );
+        if number % (count / 10) == 0 {
+            grown.push(memory().saturating_sub(before));
+        }
     }
-    let grown = memory().saturating_sub(before);
-    println!("memory grew by {grown} kB over {count} publishes, from {before} kB");
+    println!("memory grew by {grown:?} kB over {count} publishes, from {before} kB");
     client.wait(last.unwrap()).unwrap();
-    // A byte for each of the default number would show.
-    assert!(grown < 4 * 1024, "memory grew by {grown} kB");
+    // What is in flight varies, within the mark; what is kept of each would show in the end.
+    let most = grown.into_iter().max().unwrap_or_default();
+    assert!(most < 16 * 1024, "memory grew by {most} kB");
 }
