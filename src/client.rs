@@ -375,3 +375,21 @@ impl Client {
         self.driver.has_room()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_can_go_to_another_thread_and_a_promise_is_a_plain_number() {
+        fn is_send<T: Send>() {}
+        fn is_plain<
+            T: Copy + Eq + std::hash::Hash + std::fmt::Debug + std::fmt::Display + Send + Sync,
+        >() {
+        }
+        is_send::<Client>();
+        is_plain::<Promise<Delivery>>();
+        let promise = Client::new("amqp:///").map(|mut client| client.queue_declare("a"));
+        assert!(promise.is_ok_and(|promise| promise.number() == 1 && promise.to_string() == "1"));
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! Nothing of the user's runs in here: results go into the promise table, and `waiting.rs` takes them out.
 
+use std::fmt;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +25,6 @@ const WRITES_PER_TURN: usize = 64;
 /// Channel epochs of one connection stay below this.
 const EPOCHS: u64 = 1 << 40;
 
-#[derive(Debug)]
 pub(crate) struct Driver {
     url: AmqpUrl,
     options: ClientOptions,
@@ -38,6 +38,17 @@ pub(crate) struct Driver {
     deadline: Option<(Instant, &'static str)>,
     /// Why there is no connection, once there was one.
     pub(crate) last_error: Option<Error>,
+}
+
+/// Not what is in the buffers: the login is among it.
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("url", &self.url)
+            .field("connected", &self.connected())
+            .field("promises", &self.promises)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Driver {

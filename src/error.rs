@@ -361,3 +361,83 @@ impl Error {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(code: u16, text: &str) -> Reply {
+        Reply {
+            code,
+            text: text.into(),
+            class_id: 50,
+            method_id: 10,
+            from_broker: true,
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_name() {
+        for (code, name) in [
+            (311, "ContentTooLarge"),
+            (313, "NoConsumers"),
+            (320, "ConnectionForced"),
+            (402, "InvalidPath"),
+            (403, "AccessRefused"),
+            (404, "NotFound"),
+            (405, "ResourceLocked"),
+            (406, "PreconditionFailed"),
+            (501, "FrameError"),
+            (502, "SyntaxError"),
+            (503, "CommandInvalid"),
+            (504, "ChannelError"),
+            (505, "UnexpectedFrame"),
+            (506, "ResourceError"),
+            (530, "NotAllowed"),
+            (540, "NotImplemented"),
+            (541, "InternalError"),
+            (599, "Other"),
+        ] {
+            let error = Error::from_reply(reply(code, "WHY - because"));
+            assert!(format!("{error:?}").starts_with(name), "{error:?}");
+            assert_eq!(error.reply_code(), Some(code));
+            assert_eq!(
+                error.to_string(),
+                format!("WHY - because ({code}, queue.declare)")
+            );
+            let wrapped = Error::OutcomeUnknown(Box::new(error));
+            assert_eq!(wrapped.reply().map(|reply| reply.code), Some(code));
+        }
+    }
+
+    #[test]
+    fn known_traps_have_hints() {
+        for (code, text, hint) in [
+            (
+                541,
+                "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.",
+                "durable(true)",
+            ),
+            (
+                406,
+                "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out",
+                "consumer_timeout",
+            ),
+            (
+                406,
+                "PRECONDITION_FAILED - message size 9 is larger than configured max size 8",
+                "max_message_size",
+            ),
+            (501, "FRAME_ERROR - type 2, frame_too_large", "header block"),
+        ] {
+            assert!(reply(code, text).to_string().contains(hint), "{text}");
+        }
+        assert_eq!(reply(404, "NOT_FOUND - no queue").hint(), None);
+    }
+
+    #[test]
+    fn a_peers_text_cannot_break_the_terminal() {
+        let text = reply(404, "no queue '\u{1b}[2J\n'").to_string();
+        assert_eq!(text, "no queue '\\u{1b}[2J\\n' (404, queue.declare)");
+    }
+}
