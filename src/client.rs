@@ -3,13 +3,14 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::client_options::ClientOptions;
 use crate::connection::{Request, Settle};
 use crate::driver::Driver;
 use crate::error::{Error, Result};
 use crate::message::{Delivery, Message};
 use crate::options::{
-    ClientOptions, Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get,
-    QueueBind, QueueDeclare, QueueDelete, Requeue,
+    Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
+    QueueDeclare, QueueDelete, Requeue,
 };
 use crate::outcome::{CancelOk, Connected, QueueDeclareOk};
 use crate::promise::{Promise, PromiseId};

@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use crate::client_options::ClientOptions;
 use crate::connection::{Config, Connection, Event, Login, Request, SLICES};
 use crate::error::{Broken, Error, Result};
 use crate::message::Message;
-use crate::options::ClientOptions;
 use crate::outcome::{Connected, Outcome};
 use crate::promise::{PromiseId, Promises};
 use crate::reactor::{Reactor, now};

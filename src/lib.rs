@@ -115,9 +115,11 @@
 
 // The files, from the user's side down; each is ignorant of those before it.
 //   client.rs       puka's calls             waiting.rs    wait and loop      embedding.rs  your own loop
-//   options.rs      what a user may say      message.rs    error.rs  outcome.rs  what comes back
-//   promise.rs      numbers to results       url.rs        amqp://
-//   driver.rs       joins the layers         reactor.rs    mio                transport.rs  the socket
+//   client_options.rs  options.rs  what a user may say
+//   message.rs  error.rs  outcome.rs  what comes back
+//   promise.rs      numbers to results (ranges.rs: those that succeeded and nobody asked for)
+//   driver.rs       joins the layers         url.rs        amqp://
+//   reactor.rs      mio (group.rs: several)  transport.rs  the socket
 //   connection/     the protocol, without socket or clock
 //   wire/           AMQP 0-9-1 bytes
 
@@ -127,14 +129,17 @@
 struct Readme;
 
 mod client;
+mod client_options;
 mod connection;
 mod driver;
 mod embedding;
 mod error;
+mod group;
 mod message;
 mod options;
 mod outcome;
 mod promise;
+mod ranges;
 mod reactor;
 mod transport;
 mod url;
@@ -144,11 +149,12 @@ mod wire;
 pub use bytes::Bytes;
 
 pub use client::Client;
+pub use client_options::ClientOptions;
 pub use error::{Broken, CancelledBy, Error, Reply, Result};
 pub use message::{Delivery, Message, Returned};
 pub use options::{
-    ClientOptions, Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get,
-    QueueBind, QueueDeclare, QueueDelete, Requeue,
+    Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
+    QueueDeclare, QueueDelete, Requeue,
 };
 pub use outcome::{Answer, CancelOk, Connected, QueueDeclareOk};
 pub use promise::{Promise, PromiseId};

@@ -181,7 +181,7 @@ impl Reactor {
     }
 
     /// Puts the socket into this reactor's own poll, if it is not there yet.
-    fn enter_poll(&mut self) -> io::Result<()> {
+    pub(crate) fn enter_poll(&mut self) -> io::Result<()> {
         let (poll, _) = match &mut self.poll {
             Some(poll) => poll,
             none => none.insert((Poll::new()?, Events::with_capacity(8))),
@@ -280,6 +280,13 @@ impl Reactor {
         self.check_connected().map(|_| ())
     }
 
+    /// The descriptor of this reactor's own poll, which tells when that has something to tell.
+    #[cfg(unix)]
+    pub(crate) fn poll_fd(&self) -> Option<std::os::fd::RawFd> {
+        use std::os::fd::AsRawFd;
+        self.poll.as_ref().map(|(poll, _)| poll.as_raw_fd())
+    }
+
     /// Whether the socket is not connected yet: then it becomes writable when it is.
     pub(crate) fn is_connecting(&self) -> bool {
         self.socket
@@ -327,7 +334,11 @@ impl Reactor {
     }
 }
 
-fn poll_until(poll: &mut Poll, events: &mut Events, until: Option<Instant>) -> io::Result<()> {
+pub(crate) fn poll_until(
+    poll: &mut Poll,
+    events: &mut Events,
+    until: Option<Instant>,
+) -> io::Result<()> {
     let timeout = until.map(|until| round_up(until.saturating_duration_since(now())));
     match poll.poll(events, timeout) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -342,79 +353,6 @@ fn poll_until(poll: &mut Poll, events: &mut Events, until: Option<Instant>) -> i
 fn round_up(duration: Duration) -> Duration {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}
-
-/// A poll of several reactors' polls.
-#[cfg(unix)]
-#[derive(Debug)]
-pub(crate) struct Group {
-    poll: Poll,
-    events: Events,
-}
-
-#[cfg(unix)]
-impl Group {
-    pub(crate) fn new<'a>(reactors: impl Iterator<Item = &'a mut Reactor>) -> io::Result<Self> {
-        use std::os::fd::AsRawFd;
-        let poll = Poll::new()?;
-        for (index, reactor) in reactors.enumerate() {
-            reactor.enter_poll()?;
-            if let Some((inner, _)) = &reactor.poll {
-                let fd = inner.as_raw_fd();
-                poll.registry().register(
-                    &mut mio::unix::SourceFd(&fd),
-                    Token(index),
-                    Interest::READABLE,
-                )?;
-            }
-        }
-        Ok(Self {
-            poll,
-            events: Events::with_capacity(64),
-        })
-    }
-
-    /// [`Reactor::poll`] of each, asleep until one of them has something.
-    pub(crate) fn poll<'a>(
-        &mut self,
-        reactors: impl Iterator<Item = &'a mut Reactor>,
-        mut until: Option<Instant>,
-    ) -> io::Result<()> {
-        let mut all: Vec<&mut Reactor> = reactors.collect();
-        for reactor in &mut all {
-            reactor.enter_poll()?;
-            if reactor.is_readable() {
-                until = Some(now());
-            }
-        }
-        poll_until(&mut self.poll, &mut self.events, until)?;
-        all.into_iter()
-            .try_for_each(|reactor| reactor.poll(Some(now())))
-    }
-}
-
-/// Where polls cannot be polled: a look at each in turn.
-#[cfg(not(unix))]
-#[derive(Debug)]
-pub(crate) struct Group;
-
-#[cfg(not(unix))]
-impl Group {
-    pub(crate) fn new<'a>(_: impl Iterator<Item = &'a mut Reactor>) -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    pub(crate) fn poll<'a>(
-        &mut self,
-        reactors: impl Iterator<Item = &'a mut Reactor>,
-        until: Option<Instant>,
-    ) -> io::Result<()> {
-        for reactor in reactors {
-            let slice = now() + Duration::from_millis(10);
-            reactor.poll(Some(until.map_or(slice, |until| until.min(slice))))?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(unix)]

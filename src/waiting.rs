@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::Client;
 use crate::error::{Error, Result};
+use crate::group::Group;
 use crate::outcome::{Answer, Item};
 use crate::promise::{Callback, Look, Promise, PromiseId};
-use crate::reactor::{Group, now};
+use crate::reactor::now;
 
 impl Client {
     /// Waits for a promise's result, and takes it; for a consumer, the next delivery, or the end.

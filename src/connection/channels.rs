@@ -5,9 +5,12 @@
 
 use std::collections::VecDeque;
 
+use super::Connection;
 use super::consumers::Consumer;
 use super::content::Incoming;
 use super::requests::Call;
+use crate::error::Error;
+use crate::wire::{ChannelCloseOk, write_method};
 
 /// The channel of all publishes. It is opened with the first one, and never in the pool.
 pub(crate) const PUBLISHER: u16 = 1;
@@ -185,5 +188,59 @@ impl Channels {
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Channel> {
         self.idle.clear();
         std::mem::take(&mut self.channels).into_iter().flatten()
+    }
+}
+
+impl Connection {
+    /// Back into the pool once nothing keeps it.
+    pub(super) fn release_if_settled(&mut self, number: u16) {
+        let done = |channel: &Channel| {
+            matches!(channel.role, Role::Settling) && channel.unsettled.is_empty()
+        };
+        if self.channels.get(number).is_some_and(done) {
+            self.release(number);
+        }
+    }
+
+    pub(super) fn release(&mut self, number: u16) {
+        self.channels.put_back(number);
+        self.serve_waiting();
+    }
+
+    /// The broker closed a channel: an error for whatever went on there, and for nothing else.
+    pub(super) fn channel_closed(&mut self, number: u16, error: Error) {
+        log::debug!("the broker closed channel {number}: {error}");
+        let _ = write_method(self.out.tail(), number, &ChannelCloseOk {});
+        self.out.commit();
+        let Some(channel) = self.channels.retire(number) else {
+            return;
+        };
+        if matches!(channel.role, Role::Publisher) {
+            self.publisher_closed(&error);
+        } else {
+            self.fail_channel(channel, &error);
+        }
+        self.serve_waiting();
+    }
+
+    /// Every promise that goes with a channel that has gone.
+    pub(super) fn fail_channel(&mut self, channel: Channel, error: &Error) {
+        match &channel.role {
+            Role::Call(promise) | Role::Get { promise, .. } => {
+                self.settled(*promise, Err(error.clone()))
+            }
+            Role::Consumer(consumer) => {
+                self.consumers.remove(&consumer.promise);
+                for promise in consumer.promises() {
+                    self.settled(promise, Err(error.clone()));
+                }
+            }
+            Role::Idle | Role::Settling | Role::Publisher => {}
+        }
+        for expect in channel.expect {
+            if let Expect::Replaced(Some(promise)) = expect {
+                self.settled(promise, Err(error.clone()));
+            }
+        }
     }
 }

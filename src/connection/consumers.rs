@@ -33,18 +33,18 @@ use crate::wire::{
 
 /// One of the broker's consumers, of one queue.
 #[derive(Debug)]
-struct Queue {
+pub(super) struct Queue {
     request: Consume,
     /// The tag as the user knows it.
     tag: ShortStr,
     /// How often the broker's consumer was replaced: its tag on the wire ends in that, from the first time on.
-    generation: u32,
+    pub(super) generation: u32,
     /// False once the broker has cancelled it.
-    alive: bool,
+    pub(super) alive: bool,
 }
 
 impl Queue {
-    fn wire_tag(&self) -> ShortStr {
+    pub(super) fn wire_tag(&self) -> ShortStr {
         match self.generation {
             0 => self.tag.clone(),
             generation => format!("{}~{generation}", self.tag).into(),
@@ -52,11 +52,16 @@ impl Queue {
     }
 
     /// Whether a second consumer beside this one would not do what the first did.
-    fn is_irreplaceable(&self) -> bool {
+    pub(super) fn is_irreplaceable(&self) -> bool {
         self.request.exclusive || self.request.arguments.get("x-stream-offset").is_some()
     }
 
-    fn start(&self, no_ack: bool, channel: u16, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn start(
+        &self,
+        no_ack: bool,
+        channel: u16,
+        out: &mut BytesMut,
+    ) -> Result<(), EncodeError> {
         self.request.arguments.check_encodable()?;
         let tag = self.wire_tag();
         let method = BasicConsume {
@@ -75,24 +80,24 @@ impl Queue {
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) promise: u64,
-    queues: Vec<Queue>,
-    no_ack: bool,
+    pub(super) queues: Vec<Queue>,
+    pub(super) no_ack: bool,
     /// The limit of the gate; 0 is none.
-    prefetch: u16,
+    pub(super) prefetch: u16,
     /// What the broker's consumers were started with.
-    broker_prefetch: u16,
+    pub(super) broker_prefetch: u16,
     /// Deliveries beyond the limit, which the user has not seen.
-    held: VecDeque<Delivery>,
+    pub(super) held: VecDeque<Delivery>,
     /// How many consume-oks are outstanding.
-    starting: usize,
+    pub(super) starting: usize,
     /// What was asked meanwhile.
-    later: VecDeque<Later>,
-    ending: Option<Ending>,
+    pub(super) later: VecDeque<Later>,
+    pub(super) ending: Option<Ending>,
 }
 
 /// What waits for a consumer to have started.
 #[derive(Debug)]
-enum Later {
+pub(super) enum Later {
     Qos {
         promise: u64,
         prefetch: u16,
@@ -105,7 +110,7 @@ enum Later {
 }
 
 #[derive(Debug)]
-struct Ending {
+pub(super) struct Ending {
     by: CancelledBy,
     /// Promises of `basic_cancel`.
     promises: Vec<u64>,
@@ -249,25 +254,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives out what was held back, as far as the prefetch goes.
-    fn open_gate(&mut self, number: u16) {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return;
-        };
-        let Role::Consumer(consumer) = &mut channel.role else {
-            return;
-        };
-        let mut given = channel.unsettled.len() - consumer.held.len();
-        while consumer.prefetch == 0 || given < usize::from(consumer.prefetch) {
-            let Some(delivery) = consumer.held.pop_front() else {
-                return;
-            };
-            self.events
-                .push_back(Event::Delivery(consumer.promise, delivery));
-            given += 1;
-        }
-    }
-
     /// Acknowledges, or refuses, one delivery or all up to it.
     pub(crate) fn settle(&mut self, origin: Origin, how: Settle) -> Result<()> {
         if origin.no_ack {
@@ -328,23 +314,8 @@ impl Connection {
         Ok(())
     }
 
-    /// `basic_qos` on a consumer that runs.
-    pub(crate) fn qos(&mut self, promise: u64, consumer: u64, prefetch: u16) {
-        if let Some(request) = self.waiting_consumer(consumer) {
-            request.prefetch_count = prefetch;
-            return self.settled(promise, Ok(Outcome::Done));
-        }
-        match self.consumers.get(&consumer).copied() {
-            None => self.settled(
-                promise,
-                Err(Error::UnknownPromise(self.config.id(consumer))),
-            ),
-            Some(number) => self.soon(number, Later::Qos { promise, prefetch }),
-        }
-    }
-
     /// Does it now, or when the consumer has started.
-    fn soon(&mut self, number: u16, what: Later) {
+    pub(super) fn soon(&mut self, number: u16, what: Later) {
         if let Some(consumer) = self.consumer(number) {
             consumer.later.push_back(what);
             self.do_what_waited(number);
@@ -375,66 +346,6 @@ impl Connection {
         if let Some(consumer) = self.consumer(number) {
             consumer.starting = consumer.starting.saturating_sub(1);
             self.do_what_waited(number);
-        }
-    }
-
-    fn start_qos(&mut self, promise: u64, number: u16, prefetch: u16) {
-        match self.change_prefetch(promise, number, prefetch) {
-            // The broker's replies settle the promise.
-            Ok(true) => {}
-            Ok(false) => self.settled(promise, Ok(Outcome::Done)),
-            Err(error) => self.settled(promise, Err(error)),
-        }
-    }
-
-    /// Whether the broker has to be told.
-    fn change_prefetch(&mut self, promise: u64, number: u16, prefetch: u16) -> Result<bool> {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return Ok(false);
-        };
-        let Role::Consumer(consumer) = &mut channel.role else {
-            return Ok(false);
-        };
-        if consumer.ending.is_some() {
-            return Err(Error::UnknownPromise(self.config.id(consumer.promise)));
-        }
-        // Smaller, or the same: the gate alone would do, but what the gate holds back nobody else can have.
-        let widens =
-            consumer.broker_prefetch != 0 && (prefetch == 0 || prefetch > consumer.broker_prefetch);
-        let replaceable = !consumer.queues.iter().any(Queue::is_irreplaceable);
-        if widens && !replaceable {
-            return Err(Error::InvalidArgument(
-                "RabbitMQ fixes the prefetch of a consumer when it starts, and an exclusive consumer, or one of a \
-                 stream, cannot be replaced without a gap: cancel it and consume anew"
-                    .into(),
-            ));
-        }
-        consumer.prefetch = prefetch;
-        if prefetch == consumer.broker_prefetch || !replaceable || consumer.no_ack {
-            self.open_gate(number);
-            return Ok(false);
-        }
-        consumer.broker_prefetch = prefetch;
-        let out = self.out.tail();
-        let mark = out.len();
-        match replace(consumer, number, out) {
-            Ok(replaced) => {
-                consumer.starting += replaced;
-                channel.expect.extend([Expect::QosOk]);
-                for left in (0..replaced).rev() {
-                    let last = (left == 0).then_some(promise);
-                    channel
-                        .expect
-                        .extend([Expect::ConsumeOk, Expect::Replaced(last)]);
-                }
-                self.out.commit();
-                self.open_gate(number);
-                Ok(replaced > 0)
-            }
-            Err(error) => {
-                out.truncate(mark);
-                Err(Error::InvalidArgument(error.to_string()))
-            }
         }
     }
 
@@ -579,32 +490,4 @@ impl Connection {
         }
         self.release_if_settled(number);
     }
-}
-
-/// Writes a new prefetch, and a new consumer in place of each old one. How many those were.
-fn replace(consumer: &mut Consumer, number: u16, out: &mut BytesMut) -> Result<usize, EncodeError> {
-    write_method(
-        out,
-        number,
-        &BasicQos {
-            prefetch_count: consumer.prefetch,
-            ..Default::default()
-        },
-    )?;
-    let mut replaced = 0;
-    for queue in consumer.queues.iter_mut().filter(|queue| queue.alive) {
-        let old = queue.wire_tag();
-        queue.generation += 1;
-        queue.start(consumer.no_ack, number, out)?;
-        write_method(
-            out,
-            number,
-            &BasicCancel {
-                consumer_tag: old.as_bytes(),
-                no_wait: false,
-            },
-        )?;
-        replaced += 1;
-    }
-    Ok(replaced)
 }

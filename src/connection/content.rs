@@ -5,8 +5,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::Violation;
-use crate::wire::{BasicDeliver, BasicGetOk, BasicReturn, ContentHeader, Properties, ShortStr};
+use super::channels::{Expect, Role};
+use super::publisher::MARK;
+use super::{Connection, Violation};
+use crate::message::{Delivery, Origin, Returned};
+use crate::outcome::Outcome;
+use crate::wire::{
+    BasicDeliver, BasicGetOk, BasicReturn, ContentHeader, FRAME_HEADER, Properties, ShortStr,
+};
 
 /// The method that announced the content, with its texts as slices of the read buffer.
 #[derive(Debug)]
@@ -151,5 +157,153 @@ impl Incoming {
             properties,
             body,
         }
+    }
+}
+
+impl Connection {
+    /// A header or body frame.
+    pub(super) fn handle_content(
+        &mut self,
+        number: u16,
+        kind: u8,
+        payload: Bytes,
+    ) -> Result<(), Violation> {
+        if number == 0 {
+            return Err(Violation::new(501, "content on channel 0"));
+        }
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Err(Violation::new(
+                504,
+                format!("content on channel {number}, which is not open"),
+            ));
+        };
+        let Some(incoming) = &mut channel.incoming else {
+            return Err(Violation::new(505, "content that no method announced"));
+        };
+        if kind == FRAME_HEADER {
+            incoming.header(&payload)?;
+        } else {
+            incoming.body(payload)?;
+        }
+        match channel.incoming.take_if(|incoming| incoming.is_complete()) {
+            Some(incoming) => self.handle_message(number, incoming.finish()),
+            None => Ok(()),
+        }
+    }
+
+    /// A whole message, on a channel that is open.
+    fn handle_message(&mut self, number: u16, content: Content) -> Result<(), Violation> {
+        let Content {
+            head,
+            mut properties,
+            body,
+        } = content;
+        if !properties.headers.is_empty() && !matches!(head, Head::Return { .. }) {
+            properties.headers.remove(MARK);
+        }
+        let Some(epoch) = self.channels.get(number).map(|channel| channel.epoch) else {
+            return Ok(());
+        };
+        let promise = self.config.id(0);
+        let origin = |tag| Origin {
+            promise,
+            channel: number,
+            epoch,
+            tag,
+            no_ack: false,
+        };
+        let delivery = |body, properties, exchange, routing_key, redelivered, origin| Delivery {
+            body,
+            properties,
+            exchange,
+            routing_key,
+            consumer_tag: ShortStr::default(),
+            redelivered,
+            message_count: 0,
+            origin,
+        };
+        match head {
+            Head::Deliver {
+                consumer_tag,
+                tag,
+                redelivered,
+                exchange,
+                routing_key,
+            } => self.deliver(
+                number,
+                &consumer_tag,
+                delivery(
+                    body,
+                    properties,
+                    exchange,
+                    routing_key,
+                    redelivered,
+                    origin(tag),
+                ),
+            ),
+            Head::GetOk {
+                tag,
+                redelivered,
+                exchange,
+                routing_key,
+                message_count,
+            } => {
+                let delivery = delivery(
+                    body,
+                    properties,
+                    exchange,
+                    routing_key,
+                    redelivered,
+                    origin(tag),
+                );
+                self.got(
+                    number,
+                    Delivery {
+                        message_count,
+                        ..delivery
+                    },
+                )
+            }
+            Head::Return {
+                reply_code,
+                reply_text,
+                exchange,
+                routing_key,
+            } => {
+                let returned = Returned {
+                    reply_code,
+                    reply_text,
+                    exchange,
+                    routing_key,
+                    properties,
+                    body,
+                };
+                self.returned(returned)
+            }
+        }
+    }
+
+    /// The answer to `basic.get`.
+    fn got(&mut self, number: u16, mut delivery: Delivery) -> Result<(), Violation> {
+        let promise = match self.channels.get_mut(number) {
+            Some(channel) => match channel.role {
+                Role::Get { promise, no_ack } => {
+                    channel.expected(|expect| *expect == Expect::Get);
+                    channel.role = Role::Settling;
+                    delivery.origin.no_ack = no_ack;
+                    if !no_ack {
+                        channel.unsettled.push_back(delivery.origin.tag);
+                    }
+                    promise
+                }
+                _ => return Err(Violation::new(503, "basic.get-ok, which nobody asked for")),
+            },
+            None => return Ok(()),
+        };
+        delivery.origin.promise = self.config.id(promise);
+        self.settled(promise, Ok(Outcome::Got(Some(Box::new(delivery)))));
+        self.release_if_settled(number);
+        self.fail_hopeless();
+        Ok(())
     }
 }

@@ -16,8 +16,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::channels::Channels;
 use super::heartbeat::Heartbeat;
-use super::{Config, Connection, Output, Publisher, Violation};
-use crate::error::{Error, Printable, Reply};
+use super::{Config, Connection, Output, Publisher, Request, Violation};
+use crate::error::{Broken, Error, Printable, Reply};
 use crate::outcome::{Connected, Outcome};
 use crate::wire::{
     ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionStart, ConnectionStartOk,
@@ -354,6 +354,67 @@ impl Connection {
             State::Closing { close } => self.settled(close, Err(error.clone())),
             State::Open | State::Over => {}
         }
+    }
+}
+
+impl Connection {
+    /// The end of the connection: nothing may stay open.
+    pub(super) fn end(&mut self, error: &Error) {
+        self.state.end();
+        self.ended = Some(error.clone());
+        self.heartbeat.stop();
+        self.publisher_lost(error);
+        for channel in self.channels.drain().collect::<Vec<_>>() {
+            self.fail_channel(channel, error);
+        }
+        for (number, request) in std::mem::take(&mut self.waiting) {
+            let error = match request {
+                Request::Publish { .. } => Error::NotSent(Box::new(error.clone())),
+                _ => error.clone(),
+            };
+            self.settled(number, Err(error));
+        }
+        self.waiting_bytes = 0;
+    }
+
+    /// Ends a connection whose peer may not be trusted any further.
+    pub(super) fn break_off(&mut self, violation: Violation) {
+        let Violation {
+            code,
+            text,
+            method: (class_id, method_id),
+        } = violation;
+        let reply = Reply {
+            code,
+            text,
+            class_id,
+            method_id,
+            from_broker: false,
+        };
+        let text = reply.text.as_bytes();
+        let close = ConnectionClose {
+            reply_code: code,
+            reply_text: &text[..text.len().min(255)],
+            class_id,
+            method_id,
+        };
+        let _ = write_method(self.out.tail(), 0, &close);
+        self.out.commit();
+        let error = Error::from_reply(reply);
+        log::debug!("closing the connection: {error}");
+        self.fail_connect_or_close(&error);
+        self.end(&error);
+    }
+
+    /// The socket has gone.
+    pub(crate) fn handle_disconnect(&mut self, broken: Broken) {
+        if self.state.is_over() {
+            return;
+        }
+        let error = Error::ConnectionBroken(broken);
+        log::debug!("{error}");
+        self.fail_connect_or_close(&error);
+        self.end(&error);
     }
 }
 

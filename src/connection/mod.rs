@@ -29,9 +29,11 @@
 mod channels;
 mod consumers;
 mod content;
+mod encode;
 mod handshake;
 mod heartbeat;
 mod output;
+mod prefetch;
 mod publisher;
 mod requests;
 #[cfg(test)]
@@ -48,19 +50,17 @@ pub(crate) use handshake::Login;
 pub(crate) use output::{Output, SLICES};
 pub(crate) use requests::Request;
 
+use crate::client_options::ClientOptions;
 use crate::error::{Broken, Error, Reply, Result};
-use crate::message::{Delivery, Message, Origin};
-use crate::options::{ClientOptions, ConsumeMulti};
+use crate::message::Delivery;
 use crate::outcome::{Connected, Outcome};
 use crate::promise::PromiseId;
 use crate::wire::{
-    ChannelCloseOk, ChannelFlowOk, ChannelOpen, ConnectionClose, DecodeError, FRAME_BODY,
-    FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Frame, FrameError, Method, begin_frame, end_frame,
-    split_frame, write_method,
+    ChannelFlowOk, DecodeError, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Frame,
+    FrameError, Method, begin_frame, end_frame, split_frame, write_method,
 };
 use channels::{Channels, Expect, PUBLISHER, Role};
-use consumers::Consumer;
-use content::{Content, Head, Incoming};
+use content::{Head, Incoming};
 use handshake::State;
 use heartbeat::{Due, Heartbeat};
 use publisher::Publisher;
@@ -164,162 +164,6 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Does what the user asked for, now or when its turn comes; an event settles its promise.
-    pub(crate) fn request(&mut self, number: u64, request: Request) {
-        if let Err(error) = request.check() {
-            return self.settled(number, Err(error));
-        }
-        if self.state.is_over() {
-            return self.settled(number, Err(Error::Closed));
-        }
-        self.waiting.push_back((number, request));
-        self.serve_waiting();
-    }
-
-    /// Publishes, now or when the connection is open.
-    pub(crate) fn publish(
-        &mut self,
-        number: u64,
-        exchange: &str,
-        routing_key: &str,
-        message: Message,
-    ) {
-        if self.state.is_open() {
-            self.publish_now(number, exchange, routing_key, message);
-        } else {
-            self.waiting_bytes += message.body.len();
-            let (exchange, routing_key) = (exchange.into(), routing_key.into());
-            self.request(
-                number,
-                Request::Publish {
-                    exchange,
-                    routing_key,
-                    message: Box::new(message),
-                },
-            );
-        }
-    }
-
-    /// Hands channels to those who wait for one.
-    fn serve_waiting(&mut self) {
-        if !self.state.is_open() {
-            return;
-        }
-        while let Some((number, request)) = self.waiting.pop_front() {
-            if let Request::Publish {
-                exchange,
-                routing_key,
-                message,
-            } = request
-            {
-                self.waiting_bytes -= message.body.len();
-                self.publish_now(number, &exchange, &routing_key, *message);
-            } else if let Some((channel, is_new)) = self.channels.acquire() {
-                self.start(number, request, channel, is_new);
-            } else {
-                self.waiting.push_front((number, request));
-                break;
-            }
-        }
-        self.fail_hopeless();
-    }
-
-    /// Those who wait when no channel will come free by itself would wait for ever.
-    fn fail_hopeless(&mut self) {
-        if self.waiting.is_empty() || self.channels.is_busy() {
-            return;
-        }
-        let error = Error::NoFreeChannel(self.channels.capacity());
-        for (number, _) in std::mem::take(&mut self.waiting) {
-            self.settled(number, Err(error.clone()));
-        }
-    }
-
-    /// Puts a request on its channel.
-    fn start(&mut self, number: u64, request: Request, channel: u16, is_new: bool) {
-        let out = self.out.tail();
-        let mark = out.len();
-        if is_new {
-            // It has no field that could be too long.
-            let _ = write_method(out, channel, &ChannelOpen::default());
-        }
-        match self.start_on(number, request, channel) {
-            Ok(()) => self.out.commit(),
-            Err(error) => {
-                self.out.tail().truncate(mark);
-                if is_new {
-                    self.channels.retire(channel);
-                } else {
-                    self.channels.put_back(channel);
-                }
-                self.settled(number, Err(error));
-            }
-        }
-    }
-
-    fn start_on(&mut self, number: u64, request: Request, channel: u16) -> Result<()> {
-        let invalid = |error: crate::wire::EncodeError| Error::InvalidArgument(error.to_string());
-        let Some(broker) = &self.connected else {
-            return Err(Error::NotConnected);
-        };
-        let out = self.out.tail();
-        let mark = out.len();
-        let (role, expect) = match request {
-            Request::Get(get) => {
-                let method = crate::wire::BasicGet {
-                    queue: get.queue.as_bytes(),
-                    no_ack: get.no_ack,
-                    ..Default::default()
-                };
-                write_method(out, channel, &method).map_err(invalid)?;
-                (
-                    Role::Get {
-                        promise: number,
-                        no_ack: get.no_ack,
-                    },
-                    vec![Expect::Get],
-                )
-            }
-            Request::Consume(consume) => {
-                let mut consumer = Consumer::new(number, consume);
-                let expect = consumer.start(channel, out).map_err(invalid)?;
-                (Role::Consumer(consumer), expect)
-            }
-            request => match request.encode(channel, out, broker).map_err(invalid)? {
-                Some(call) => (Role::Call(number), vec![Expect::Call(call)]),
-                None => return Err(Error::NotConnected),
-            },
-        };
-        let len = out.len() - mark;
-        if len > self.frame_max && !matches!(role, Role::Consumer(_)) {
-            return Err(Error::InvalidArgument(format!(
-                "the request is {len} bytes in its frame, which cannot be split, and the largest frame of this \
-                 connection is {}",
-                self.frame_max
-            )));
-        }
-        if matches!(role, Role::Consumer(_)) {
-            self.consumers.insert(number, channel);
-        }
-        if let Some(channel) = self.channels.get_mut(channel) {
-            channel.role = role;
-            channel.expect.extend(expect);
-        }
-        Ok(())
-    }
-
-    /// A consumer that has not got its channel yet.
-    fn waiting_consumer(&mut self, promise: u64) -> Option<&mut ConsumeMulti> {
-        let (_, request) = self
-            .waiting
-            .iter_mut()
-            .find(|(number, _)| *number == promise)?;
-        match request {
-            Request::Consume(consume) => Some(consume),
-            _ => None,
-        }
-    }
-
     fn settled(&mut self, number: u64, result: Result<Outcome>) {
         self.events.push_back(Event::Settled(number, result));
     }
@@ -483,232 +327,6 @@ impl Connection {
         }
         self.fail_hopeless();
         Ok(())
-    }
-
-    /// A header or body frame.
-    fn handle_content(&mut self, number: u16, kind: u8, payload: Bytes) -> Result<(), Violation> {
-        if number == 0 {
-            return Err(Violation::new(501, "content on channel 0"));
-        }
-        let Some(channel) = self.channels.get_mut(number) else {
-            return Err(Violation::new(
-                504,
-                format!("content on channel {number}, which is not open"),
-            ));
-        };
-        let Some(incoming) = &mut channel.incoming else {
-            return Err(Violation::new(505, "content that no method announced"));
-        };
-        if kind == FRAME_HEADER {
-            incoming.header(&payload)?;
-        } else {
-            incoming.body(payload)?;
-        }
-        match channel.incoming.take_if(|incoming| incoming.is_complete()) {
-            Some(incoming) => self.handle_message(number, incoming.finish()),
-            None => Ok(()),
-        }
-    }
-
-    /// A whole message, on a channel that is open.
-    fn handle_message(&mut self, number: u16, content: Content) -> Result<(), Violation> {
-        let Content {
-            head,
-            mut properties,
-            body,
-        } = content;
-        if matches!(head, Head::Return { .. }) {
-            return self.returned(Content {
-                head,
-                properties,
-                body,
-            });
-        }
-        if !properties.headers.is_empty() {
-            properties.headers.remove(publisher::MARK);
-        }
-        let promise = self.config.id(0);
-        let Some(channel) = self.channels.get_mut(number) else {
-            return Ok(());
-        };
-        let mut origin = Origin {
-            promise,
-            channel: number,
-            epoch: channel.epoch,
-            tag: 0,
-            no_ack: false,
-        };
-        match head {
-            Head::Deliver {
-                consumer_tag,
-                tag,
-                redelivered,
-                exchange,
-                routing_key,
-            } => {
-                origin.tag = tag;
-                let delivery = Delivery {
-                    body,
-                    properties,
-                    exchange,
-                    routing_key,
-                    consumer_tag: Default::default(),
-                    redelivered,
-                    message_count: 0,
-                    origin,
-                };
-                self.deliver(number, &consumer_tag, delivery)
-            }
-            Head::GetOk {
-                tag,
-                redelivered,
-                exchange,
-                routing_key,
-                message_count,
-            } => {
-                channel.expected(|expect| *expect == Expect::Get);
-                let Role::Get { promise, no_ack } = channel.role else {
-                    return Err(Violation::new(503, "basic.get-ok, which nobody asked for"));
-                };
-                origin = Origin {
-                    promise: self.config.id(promise),
-                    tag,
-                    no_ack,
-                    ..origin
-                };
-                if !no_ack {
-                    channel.unsettled.push_back(tag);
-                }
-                channel.role = Role::Settling;
-                let consumer_tag = Default::default();
-                let delivery = Delivery {
-                    body,
-                    properties,
-                    exchange,
-                    routing_key,
-                    consumer_tag,
-                    redelivered,
-                    message_count,
-                    origin,
-                };
-                self.settled(promise, Ok(Outcome::Got(Some(Box::new(delivery)))));
-                self.release_if_settled(number);
-                self.fail_hopeless();
-                Ok(())
-            }
-            Head::Return { .. } => Ok(()),
-        }
-    }
-
-    /// Back into the pool once nothing keeps it.
-    fn release_if_settled(&mut self, number: u16) {
-        let done = |channel: &channels::Channel| {
-            matches!(channel.role, Role::Settling) && channel.unsettled.is_empty()
-        };
-        if self.channels.get(number).is_some_and(done) {
-            self.release(number);
-        }
-    }
-
-    fn release(&mut self, number: u16) {
-        self.channels.put_back(number);
-        self.serve_waiting();
-    }
-
-    /// The broker closed a channel: an error for whatever went on there, and for nothing else.
-    fn channel_closed(&mut self, number: u16, error: Error) {
-        log::debug!("the broker closed channel {number}: {error}");
-        let _ = write_method(self.out.tail(), number, &ChannelCloseOk {});
-        self.out.commit();
-        let Some(channel) = self.channels.retire(number) else {
-            return;
-        };
-        if matches!(channel.role, Role::Publisher) {
-            self.publisher_closed(&error);
-        } else {
-            self.fail_channel(channel, &error);
-        }
-        self.serve_waiting();
-    }
-
-    /// Every promise that goes with a channel that has gone.
-    fn fail_channel(&mut self, channel: channels::Channel, error: &Error) {
-        match &channel.role {
-            Role::Call(promise) | Role::Get { promise, .. } => {
-                self.settled(*promise, Err(error.clone()))
-            }
-            Role::Consumer(consumer) => {
-                self.consumers.remove(&consumer.promise);
-                for promise in consumer.promises() {
-                    self.settled(promise, Err(error.clone()));
-                }
-            }
-            Role::Idle | Role::Settling | Role::Publisher => {}
-        }
-        for expect in channel.expect {
-            if let Expect::Replaced(Some(promise)) = expect {
-                self.settled(promise, Err(error.clone()));
-            }
-        }
-    }
-
-    /// The end of the connection: nothing may stay open.
-    fn end(&mut self, error: &Error) {
-        self.state.end();
-        self.ended = Some(error.clone());
-        self.heartbeat.stop();
-        self.publisher_lost(error);
-        for channel in self.channels.drain().collect::<Vec<_>>() {
-            self.fail_channel(channel, error);
-        }
-        for (number, request) in std::mem::take(&mut self.waiting) {
-            let error = match request {
-                Request::Publish { .. } => Error::NotSent(Box::new(error.clone())),
-                _ => error.clone(),
-            };
-            self.settled(number, Err(error));
-        }
-        self.waiting_bytes = 0;
-    }
-
-    /// Ends a connection whose peer may not be trusted any further.
-    fn break_off(&mut self, violation: Violation) {
-        let Violation {
-            code,
-            text,
-            method: (class_id, method_id),
-        } = violation;
-        let reply = Reply {
-            code,
-            text,
-            class_id,
-            method_id,
-            from_broker: false,
-        };
-        let text = reply.text.as_bytes();
-        let close = ConnectionClose {
-            reply_code: code,
-            reply_text: &text[..text.len().min(255)],
-            class_id,
-            method_id,
-        };
-        let _ = write_method(self.out.tail(), 0, &close);
-        self.out.commit();
-        let error = Error::from_reply(reply);
-        log::debug!("closing the connection: {error}");
-        self.fail_connect_or_close(&error);
-        self.end(&error);
-    }
-
-    /// The socket has gone.
-    pub(crate) fn handle_disconnect(&mut self, broken: Broken) {
-        if self.state.is_over() {
-            return;
-        }
-        let error = Error::ConnectionBroken(broken);
-        log::debug!("{error}");
-        self.fail_connect_or_close(&error);
-        self.end(&error);
     }
 
     /// Call when the time that [`poll_timeout`](Self::poll_timeout) gave has come.

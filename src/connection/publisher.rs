@@ -19,7 +19,6 @@ use std::collections::VecDeque;
 use bytes::{Buf, BufMut, Bytes};
 
 use super::channels::{Expect, PUBLISHER, Role};
-use super::content::{Content, Head};
 use super::output::{LARGE, Position, Span};
 use super::{Connection, Violation};
 use crate::error::{Error, Result};
@@ -283,25 +282,9 @@ impl Connection {
     }
 
     /// `basic.return`: a message that no queue took, or one of our own that none could take.
-    pub(crate) fn returned(&mut self, content: Content) -> Result<(), Violation> {
-        let Content {
-            head,
-            mut properties,
-            body,
-        } = content;
-        let Head::Return {
-            reply_code,
-            reply_text,
-            exchange,
-            routing_key,
-        } = head
-        else {
-            return Ok(());
-        };
-        let mark = properties
-            .headers
-            .get(MARK)
-            .and_then(|value| value.as_i64());
+    pub(crate) fn returned(&mut self, mut returned: Returned) -> Result<(), Violation> {
+        let headers = &mut returned.properties.headers;
+        let mark = headers.get(MARK).and_then(|value| value.as_i64());
         let tag = mark.and_then(|promise| self.publisher.tag_of(promise.cast_unsigned()));
         let Some(tag) = tag else {
             return Err(Violation::new(
@@ -310,26 +293,13 @@ impl Connection {
             ));
         };
         self.publisher.handled = self.publisher.handled.max(tag);
-        let is_footer = properties.headers.get(FOOTER).is_some();
-        let result = if is_footer {
-            Ok(Outcome::Published)
-        } else {
-            properties.headers.remove(MARK);
-            let returned = Returned {
-                reply_code,
-                reply_text,
-                exchange,
-                routing_key,
-                properties,
-                body,
-            };
-            Err(Error::NoRoute(Box::new(returned)))
-        };
-        self.settle_publish(tag, result);
-        // With confirms, the ack of a returned message is still to come, and so is a footer behind one without: but
-        // both find their entry settled, or gone.
-        if is_footer {
+        if headers.contains(FOOTER) {
+            self.settle_publish(tag, Ok(Outcome::Published));
             self.publisher.advance();
+        } else {
+            headers.remove(MARK);
+            self.settle_publish(tag, Err(Error::NoRoute(Box::new(returned))));
+            // It stays in its place: its ack, or its footer, is still to come.
         }
         Ok(())
     }

@@ -1,15 +1,20 @@
-//! Requests with one reply: how each is put on the wire, which reply ends it, and what its promise then gets.
+//! Requests: how each gets its channel, which reply ends it, and what its promise then gets. Their bytes are in
+//! `encode.rs`.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::Connection;
+use super::channels::{Expect, Role};
+use super::consumers::Consumer;
+use super::encode::Target;
 use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::options::{
     ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind, QueueDeclare,
     QueueDelete,
 };
-use crate::outcome::{Connected, Outcome, QueueDeclareOk};
-use crate::wire::{self, EncodeError, Method, ShortStr, write_method};
+use crate::outcome::{Outcome, QueueDeclareOk};
+use crate::wire::{BasicGet, ChannelOpen, EncodeError, Method, ShortStr, write_method};
 
 /// The longest suffix of a consumer tag, in bytes.
 const SUFFIX_MAX: usize = 200;
@@ -120,159 +125,169 @@ impl Request {
         }
         Ok(())
     }
-
-    /// Encodes a request that has one method as its reply.
-    ///
-    /// `None`: the request is not of that kind.
-    pub(crate) fn encode(
-        &self,
-        channel: u16,
-        out: &mut BytesMut,
-        broker: &Connected,
-    ) -> Result<Option<Call>, EncodeError> {
-        let call = match self {
-            Self::QueueDeclare(request) => {
-                queue_declare(request, channel, out, broker)?;
-                Call::QueueDeclare
-            }
-            Self::QueueDelete(request) => {
-                let QueueDelete {
-                    queue,
-                    if_unused,
-                    if_empty,
-                } = request;
-                let method = wire::QueueDelete {
-                    queue: queue.as_bytes(),
-                    if_unused: *if_unused,
-                    if_empty: *if_empty,
-                    ..Default::default()
-                };
-                write_method(out, channel, &method)?;
-                Call::QueueDelete
-            }
-            Self::QueuePurge(queue) => {
-                write_method(
-                    out,
-                    channel,
-                    &wire::QueuePurge {
-                        queue: queue.as_bytes(),
-                        ..Default::default()
-                    },
-                )?;
-                Call::QueuePurge
-            }
-            Self::QueueBind(request) => {
-                request.arguments.check_encodable()?;
-                let method = wire::QueueBind {
-                    queue: request.queue.as_bytes(),
-                    exchange: request.exchange.as_bytes(),
-                    routing_key: request.routing_key.as_bytes(),
-                    arguments: request.arguments.encoded(),
-                    ..Default::default()
-                };
-                write_method(out, channel, &method)?;
-                Call::QueueBind
-            }
-            Self::QueueUnbind(request) => {
-                request.arguments.check_encodable()?;
-                let method = wire::QueueUnbind {
-                    queue: request.queue.as_bytes(),
-                    exchange: request.exchange.as_bytes(),
-                    routing_key: request.routing_key.as_bytes(),
-                    arguments: request.arguments.encoded(),
-                    ..Default::default()
-                };
-                write_method(out, channel, &method)?;
-                Call::QueueUnbind
-            }
-            Self::ExchangeDeclare(_)
-            | Self::ExchangeDelete(_)
-            | Self::ExchangeBind(_)
-            | Self::ExchangeUnbind(_) => return self.encode_exchange(channel, out),
-            Self::Get(_) | Self::Consume(_) | Self::Publish { .. } => return Ok(None),
-        };
-        Ok(Some(call))
-    }
-
-    fn encode_exchange(
-        &self,
-        channel: u16,
-        out: &mut BytesMut,
-    ) -> Result<Option<Call>, EncodeError> {
-        let call = match self {
-            Self::ExchangeDeclare(request) => {
-                request.arguments.check_encodable()?;
-                let method = wire::ExchangeDeclare {
-                    exchange: request.exchange.as_bytes(),
-                    kind: request.kind.as_bytes(),
-                    passive: request.passive,
-                    durable: request.durable,
-                    auto_delete: request.auto_delete,
-                    internal: request.internal,
-                    arguments: request.arguments.encoded(),
-                    ..Default::default()
-                };
-                write_method(out, channel, &method)?;
-                Call::ExchangeDeclare
-            }
-            Self::ExchangeDelete(request) => {
-                let method = wire::ExchangeDelete {
-                    exchange: request.exchange.as_bytes(),
-                    if_unused: request.if_unused,
-                    ..Default::default()
-                };
-                write_method(out, channel, &method)?;
-                Call::ExchangeDelete
-            }
-            Self::ExchangeBind(request) => {
-                request.arguments.check_encodable()?;
-                let method = wire::ExchangeBind {
-                    destination: request.destination.as_bytes(),
-                    source: request.source.as_bytes(),
-                    routing_key: request.routing_key.as_bytes(),
-                    arguments: request.arguments.encoded(),
-                    ..Default::default()
-                };
-                write_method(out, channel, &method)?;
-                Call::ExchangeBind
-            }
-            Self::ExchangeUnbind(request) => {
-                request.arguments.check_encodable()?;
-                let method = wire::ExchangeUnbind {
-                    destination: request.destination.as_bytes(),
-                    source: request.source.as_bytes(),
-                    routing_key: request.routing_key.as_bytes(),
-                    arguments: request.arguments.encoded(),
-                    ..Default::default()
-                };
-                write_method(out, channel, &method)?;
-                Call::ExchangeUnbind
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(call))
-    }
 }
 
-fn queue_declare(
-    request: &QueueDeclare,
-    channel: u16,
-    out: &mut BytesMut,
-    broker: &Connected,
-) -> Result<(), EncodeError> {
-    request.arguments.check_encodable()?;
-    // RabbitMQ 4.3 refuses transient queues that others may use, by closing the connection.
-    let durable = request
-        .durable
-        .unwrap_or(!request.exclusive && broker.is_at_least(4, 3));
-    let method = wire::QueueDeclare {
-        queue: request.queue.as_bytes(),
-        passive: request.passive,
-        durable,
-        exclusive: request.exclusive,
-        auto_delete: request.auto_delete,
-        arguments: request.arguments.encoded(),
-        ..Default::default()
-    };
-    write_method(out, channel, &method)
+impl Connection {
+    /// Does what the user asked for, now or when its turn comes; an event settles its promise.
+    pub(crate) fn request(&mut self, number: u64, request: Request) {
+        if let Err(error) = request.check() {
+            return self.settled(number, Err(error));
+        }
+        if self.state.is_over() {
+            return self.settled(number, Err(Error::Closed));
+        }
+        self.waiting.push_back((number, request));
+        self.serve_waiting();
+    }
+
+    /// Publishes, now or when the connection is open.
+    pub(crate) fn publish(
+        &mut self,
+        number: u64,
+        exchange: &str,
+        routing_key: &str,
+        message: Message,
+    ) {
+        if self.state.is_open() {
+            self.publish_now(number, exchange, routing_key, message);
+        } else {
+            self.waiting_bytes += message.body.len();
+            let (exchange, routing_key) = (exchange.into(), routing_key.into());
+            self.request(
+                number,
+                Request::Publish {
+                    exchange,
+                    routing_key,
+                    message: Box::new(message),
+                },
+            );
+        }
+    }
+
+    /// Hands channels to those who wait for one.
+    pub(super) fn serve_waiting(&mut self) {
+        if !self.state.is_open() {
+            return;
+        }
+        while let Some((number, request)) = self.waiting.pop_front() {
+            if let Request::Publish {
+                exchange,
+                routing_key,
+                message,
+            } = request
+            {
+                self.waiting_bytes -= message.body.len();
+                self.publish_now(number, &exchange, &routing_key, *message);
+            } else if let Some((channel, is_new)) = self.channels.acquire() {
+                self.start(number, request, channel, is_new);
+            } else {
+                self.waiting.push_front((number, request));
+                break;
+            }
+        }
+        self.fail_hopeless();
+    }
+
+    /// Those who wait when no channel will come free by itself would wait for ever.
+    pub(super) fn fail_hopeless(&mut self) {
+        if self.waiting.is_empty() || self.channels.is_busy() {
+            return;
+        }
+        let error = Error::NoFreeChannel(self.channels.capacity());
+        for (number, _) in std::mem::take(&mut self.waiting) {
+            self.settled(number, Err(error.clone()));
+        }
+    }
+
+    /// Puts a request on its channel.
+    fn start(&mut self, number: u64, request: Request, channel: u16, is_new: bool) {
+        let out = self.out.tail();
+        let mark = out.len();
+        if is_new {
+            // It has no field that could be too long.
+            let _ = write_method(out, channel, &ChannelOpen::default());
+        }
+        match self.start_on(number, request, channel) {
+            Ok(()) => self.out.commit(),
+            Err(error) => {
+                self.out.tail().truncate(mark);
+                if is_new {
+                    self.channels.retire(channel);
+                } else {
+                    self.channels.put_back(channel);
+                }
+                self.settled(number, Err(error));
+            }
+        }
+    }
+
+    fn start_on(&mut self, number: u64, request: Request, channel: u16) -> Result<()> {
+        let invalid = |error: EncodeError| Error::InvalidArgument(error.to_string());
+        let Some(broker) = &self.connected else {
+            return Err(Error::NotConnected);
+        };
+        let out = self.out.tail();
+        let mark = out.len();
+        let (role, expect) = match request {
+            Request::Get(get) => {
+                let method = BasicGet {
+                    queue: get.queue.as_bytes(),
+                    no_ack: get.no_ack,
+                    ..Default::default()
+                };
+                write_method(out, channel, &method).map_err(invalid)?;
+                (
+                    Role::Get {
+                        promise: number,
+                        no_ack: get.no_ack,
+                    },
+                    vec![Expect::Get],
+                )
+            }
+            Request::Consume(consume) => {
+                let mut consumer = Consumer::new(number, consume);
+                let expect = consumer.start(channel, out).map_err(invalid)?;
+                (Role::Consumer(consumer), expect)
+            }
+            request => match request
+                .encode(&mut Target {
+                    out,
+                    channel,
+                    broker,
+                })
+                .map_err(invalid)?
+            {
+                Some(call) => (Role::Call(number), vec![Expect::Call(call)]),
+                None => return Err(Error::NotConnected),
+            },
+        };
+        let len = out.len() - mark;
+        if len > self.frame_max && !matches!(role, Role::Consumer(_)) {
+            return Err(Error::InvalidArgument(format!(
+                "the request is {len} bytes in its frame, which cannot be split, and the largest frame of this \
+                 connection is {}",
+                self.frame_max
+            )));
+        }
+        if matches!(role, Role::Consumer(_)) {
+            self.consumers.insert(number, channel);
+        }
+        if let Some(channel) = self.channels.get_mut(channel) {
+            channel.role = role;
+            channel.expect.extend(expect);
+        }
+        Ok(())
+    }
+
+    /// A consumer that has not got its channel yet.
+    pub(super) fn waiting_consumer(&mut self, promise: u64) -> Option<&mut ConsumeMulti> {
+        let (_, request) = self
+            .waiting
+            .iter_mut()
+            .find(|(number, _)| *number == promise)?;
+        match request {
+            Request::Consume(consume) => Some(consume),
+            _ => None,
+        }
+    }
 }

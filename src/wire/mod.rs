@@ -5,13 +5,15 @@
 
 mod codec;
 mod field_table;
+mod field_value;
 mod frame;
 mod method;
 mod properties;
 mod short_str;
 
 pub(crate) use codec::{DecodeError, EncodeError};
-pub use field_table::{FieldTable, FieldValue};
+pub use field_table::FieldTable;
+pub use field_value::FieldValue;
 pub(crate) use frame::*;
 pub(crate) use method::*;
 pub(crate) use properties::ContentHeader;

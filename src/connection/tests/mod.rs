@@ -1,1 +1,22 @@
-//! Written next.
+//! The connection against a scripted peer, in memory.
+//!
+//! A test is a transcript with three verbs: `send` is what the broker says, `expect` what the client must have written,
+//! and `result` what a promise has come to. What the script has not yet expected, the socket has not yet taken.
+
+/// Like `assert!(matches!(..))`, and shows what there was instead.
+macro_rules! assert_matches {
+    ($value:expr, $pattern:pat $(if $guard:expr)?) => {
+        match $value {
+            $pattern $(if $guard)? => {}
+            other => panic!("{other:?} is not {}", stringify!($pattern $(if $guard)?)),
+        }
+    };
+}
+
+mod broken;
+mod calls;
+mod consume;
+mod handshake;
+mod publish;
+mod script;
+mod split;

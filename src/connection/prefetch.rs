@@ -1,0 +1,135 @@
+//! The gate: how many deliveries are with the user and unsettled, across all queues of a consumer, and how that number
+//! changes while the consumer runs. The why is in `consumers.rs`.
+
+use bytes::BytesMut;
+
+use super::channels::{Expect, Role};
+use super::consumers::{Consumer, Later, Queue};
+use super::{Connection, Event};
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+use crate::wire::{BasicCancel, BasicQos, EncodeError, write_method};
+
+impl Connection {
+    /// Gives out what was held back, as far as the prefetch goes.
+    pub(super) fn open_gate(&mut self, number: u16) {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return;
+        };
+        let mut given = channel.unsettled.len() - consumer.held.len();
+        while consumer.prefetch == 0 || given < usize::from(consumer.prefetch) {
+            let Some(delivery) = consumer.held.pop_front() else {
+                return;
+            };
+            self.events
+                .push_back(Event::Delivery(consumer.promise, delivery));
+            given += 1;
+        }
+    }
+
+    /// `basic_qos` on a consumer that runs.
+    pub(crate) fn qos(&mut self, promise: u64, consumer: u64, prefetch: u16) {
+        if let Some(request) = self.waiting_consumer(consumer) {
+            request.prefetch_count = prefetch;
+            return self.settled(promise, Ok(Outcome::Done));
+        }
+        match self.consumers.get(&consumer).copied() {
+            None => self.settled(
+                promise,
+                Err(Error::UnknownPromise(self.config.id(consumer))),
+            ),
+            Some(number) => self.soon(number, Later::Qos { promise, prefetch }),
+        }
+    }
+
+    pub(super) fn start_qos(&mut self, promise: u64, number: u16, prefetch: u16) {
+        match self.change_prefetch(promise, number, prefetch) {
+            // The broker's replies settle the promise.
+            Ok(true) => {}
+            Ok(false) => self.settled(promise, Ok(Outcome::Done)),
+            Err(error) => self.settled(promise, Err(error)),
+        }
+    }
+
+    /// Whether the broker has to be told.
+    fn change_prefetch(&mut self, promise: u64, number: u16, prefetch: u16) -> Result<bool> {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Ok(false);
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return Ok(false);
+        };
+        if consumer.ending.is_some() {
+            return Err(Error::UnknownPromise(self.config.id(consumer.promise)));
+        }
+        // Smaller, or the same: the gate alone would do, but what the gate holds back nobody else can have.
+        let widens =
+            consumer.broker_prefetch != 0 && (prefetch == 0 || prefetch > consumer.broker_prefetch);
+        let replaceable = !consumer.queues.iter().any(Queue::is_irreplaceable);
+        if widens && !replaceable {
+            return Err(Error::InvalidArgument(
+                "RabbitMQ fixes the prefetch of a consumer when it starts, and an exclusive consumer, or one of a \
+                 stream, cannot be replaced without a gap: cancel it and consume anew"
+                    .into(),
+            ));
+        }
+        consumer.prefetch = prefetch;
+        if prefetch == consumer.broker_prefetch || !replaceable || consumer.no_ack {
+            self.open_gate(number);
+            return Ok(false);
+        }
+        consumer.broker_prefetch = prefetch;
+        let out = self.out.tail();
+        let mark = out.len();
+        match replace(consumer, number, out) {
+            Ok(replaced) => {
+                consumer.starting += replaced;
+                channel.expect.extend([Expect::QosOk]);
+                for left in (0..replaced).rev() {
+                    let last = (left == 0).then_some(promise);
+                    channel
+                        .expect
+                        .extend([Expect::ConsumeOk, Expect::Replaced(last)]);
+                }
+                self.out.commit();
+                self.open_gate(number);
+                Ok(replaced > 0)
+            }
+            Err(error) => {
+                out.truncate(mark);
+                Err(Error::InvalidArgument(error.to_string()))
+            }
+        }
+    }
+}
+
+/// Writes a new prefetch, and a new consumer in place of each old one. How many those were.
+fn replace(consumer: &mut Consumer, number: u16, out: &mut BytesMut) -> Result<usize, EncodeError> {
+    write_method(
+        out,
+        number,
+        &BasicQos {
+            prefetch_count: consumer.prefetch,
+            ..Default::default()
+        },
+    )?;
+    let mut replaced = 0;
+    for queue in consumer.queues.iter_mut().filter(|queue| queue.alive) {
+        let old = queue.wire_tag();
+        queue.generation += 1;
+        queue.start(consumer.no_ack, number, out)?;
+        write_method(
+            out,
+            number,
+            &BasicCancel {
+                consumer_tag: old.as_bytes(),
+                no_wait: false,
+            },
+        )?;
+        replaced += 1;
+    }
+    Ok(replaced)
+}
