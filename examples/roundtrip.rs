@@ -9,11 +9,15 @@ fn main() -> puka::Result<()> {
     let connected = client.connect().wait(&mut client)?;
     println!(" [*] Connected to {connected}");
 
-    let queue = client.queue_declare(QueueDeclare::server_named().exclusive(true)).wait(&mut client)?.queue;
+    let declare = QueueDeclare::server_named().exclusive(true);
+    let queue = client.queue_declare(declare).wait(&mut client)?.queue;
     println!(" [*] Declared the queue {queue}");
 
-    let message = Message::new("Hello world!").content_type("text/plain").mandatory(true);
-    client.basic_publish("", &queue, message).wait(&mut client)?;
+    let message = Message::new("Hello world!")
+        .content_type("text/plain")
+        .mandatory(true);
+    let promise = client.basic_publish("", &queue, message);
+    client.wait(promise)?;
     println!(" [x] Published, and the broker has confirmed it");
 
     let consumer = client.basic_consume(&queue);

@@ -46,10 +46,14 @@ impl Client {
         self.driver.needs_write()
     }
 
-    /// How long until [`on_timeout`](Self::on_timeout) has to be called; `None`: not at all. Ask anew after any other
-    /// call.
+    /// How long until [`on_timeout`](Self::on_timeout) or [`run_any_callbacks`](Self::run_any_callbacks) has to be
+    /// called; `None`: not before the socket is ready. Ask anew after any other call.
     pub fn next_timeout(&self) -> Option<Duration> {
-        Some(self.driver.next_timeout()?.saturating_duration_since(now()))
+        if self.driver.promises.runnable() > 0 {
+            return Some(Duration::ZERO);
+        }
+        let next = self.driver.next_timeout()?;
+        Some(next.saturating_duration_since(now()))
     }
 
     /// Sees to every timer whose time has come: heartbeats, and the limits of connect and close. It is never too early

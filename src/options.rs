@@ -28,6 +28,13 @@ macro_rules! arguments {
             self.arguments.insert(name, value);
             self
         }
+
+        /// All arguments at once, in place of those that are there.
+        #[must_use]
+        pub fn arguments(mut self, arguments: FieldTable) -> Self {
+            self.arguments = arguments;
+            self
+        }
     };
 }
 

@@ -21,6 +21,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use super::channels::{Expect, Role};
+use super::requests::check_frame;
 use super::{Connection, Event, Violation};
 use crate::error::{CancelledBy, Error, Result};
 use crate::message::{Delivery, Origin};
@@ -61,7 +62,9 @@ impl Queue {
         no_ack: bool,
         channel: u16,
         out: &mut BytesMut,
+        frame_max: usize,
     ) -> Result<(), EncodeError> {
+        let mark = out.len();
         self.request.arguments.check_encodable()?;
         let tag = self.wire_tag();
         let method = BasicConsume {
@@ -73,7 +76,8 @@ impl Queue {
             arguments: self.request.arguments.encoded(),
             ..Default::default()
         };
-        write_method(out, channel, &method)
+        write_method(out, channel, &method)?;
+        check_frame(out, mark, frame_max)
     }
 }
 
@@ -152,6 +156,7 @@ impl Consumer {
         &mut self,
         channel: u16,
         out: &mut BytesMut,
+        frame_max: usize,
     ) -> Result<Vec<Expect>, EncodeError> {
         // Always: a channel out of the pool may have had another prefetch.
         write_method(
@@ -164,7 +169,7 @@ impl Consumer {
         )?;
         let mut expect = vec![Expect::QosOk];
         for queue in &self.queues {
-            queue.start(self.no_ack, channel, out)?;
+            queue.start(self.no_ack, channel, out, frame_max)?;
             expect.push(Expect::ConsumeOk);
         }
         self.starting = self.queues.len();
@@ -351,9 +356,9 @@ impl Connection {
 
     /// `basic_cancel` of a consumer that runs, or waits for its channel.
     pub(crate) fn cancel(&mut self, promise: u64, consumer: u64) {
-        if self.waiting_consumer(consumer).is_some() {
+        if let Some(request) = self.waiting_consumer(consumer) {
+            let consumer_tag = Consumer::new(consumer, request.clone()).last_tag();
             self.waiting.retain(|(number, _)| *number != consumer);
-            let consumer_tag = format!("{consumer}.0.").into();
             self.settled(consumer, Err(Error::Cancelled(CancelledBy::Client)));
             return self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
         }

@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::channels::Channels;
 use super::heartbeat::Heartbeat;
-use super::{Config, Connection, Output, Publisher, Request, Violation};
+use super::{Config, Connection, Output, Publisher, Violation};
 use crate::error::{Broken, Error, Printable, Reply};
 use crate::outcome::{Connected, Outcome};
 use crate::wire::{
@@ -86,7 +86,8 @@ impl Connection {
             publisher: Publisher::default(),
             consumers: Default::default(),
             waiting: Default::default(),
-            waiting_bytes: 0,
+            early: Default::default(),
+            early_bytes: 0,
             heartbeat: Heartbeat::default(),
             frame_max: FRAME_MAX as usize,
             connected: None,
@@ -180,7 +181,7 @@ impl Connection {
                     );
                     self.settled(connect, Ok(Outcome::Connected(connected)));
                 }
-                self.serve_waiting();
+                self.serve_early();
                 Ok(())
             }
             (State::Closing { close }, Method::ConnectionCloseOk(_)) => {
@@ -367,14 +368,13 @@ impl Connection {
         for channel in self.channels.drain().collect::<Vec<_>>() {
             self.fail_channel(channel, error);
         }
-        for (number, request) in std::mem::take(&mut self.waiting) {
-            let error = match request {
-                Request::Publish { .. } => Error::NotSent(Box::new(error.clone())),
-                _ => error.clone(),
-            };
-            self.settled(number, Err(error));
+        for (number, _) in std::mem::take(&mut self.waiting) {
+            self.settled(number, Err(error.clone()));
         }
-        self.waiting_bytes = 0;
+        for early in std::mem::take(&mut self.early) {
+            self.settled(early.number, Err(Error::NotSent(Box::new(error.clone()))));
+        }
+        self.early_bytes = 0;
     }
 
     /// Ends a connection whose peer may not be trusted any further.
@@ -391,6 +391,8 @@ impl Connection {
             method_id,
             from_broker: false,
         };
+        let error = Error::from_reply(reply.clone());
+        self.take_back_unsent(&error);
         let text = reply.text.as_bytes();
         let close = ConnectionClose {
             reply_code: code,
@@ -400,7 +402,6 @@ impl Connection {
         };
         let _ = write_method(self.out.tail(), 0, &close);
         self.out.commit();
-        let error = Error::from_reply(reply);
         log::debug!("closing the connection: {error}");
         self.fail_connect_or_close(&error);
         self.end(&error);
@@ -415,6 +416,8 @@ impl Connection {
         log::debug!("{error}");
         self.fail_connect_or_close(&error);
         self.end(&error);
+        // What was called not sent must not be sent after all.
+        self.out = Output::default();
     }
 }
 

@@ -64,6 +64,7 @@ use content::{Head, Incoming};
 use handshake::State;
 use heartbeat::{Due, Heartbeat};
 use publisher::Publisher;
+use requests::EarlyPublish;
 
 /// What a connection needs to know from the start.
 #[derive(Debug)]
@@ -147,10 +148,12 @@ pub(crate) struct Connection {
     publisher: Publisher,
     /// The channel of each consumer, by its promise.
     consumers: HashMap<u64, u16>,
-    /// Requests that wait for a channel, or for the connection to open; first come, first served.
+    /// Requests that wait for a channel, or for the connection to open: first come, first served.
     waiting: VecDeque<(u64, Request)>,
-    /// Bytes of messages in `waiting`.
-    waiting_bytes: usize,
+    /// Publishes that wait for the connection to open.
+    early: VecDeque<EarlyPublish>,
+    /// Bytes of their bodies.
+    early_bytes: usize,
     heartbeat: Heartbeat,
     /// The largest frame, ours and theirs. At least 4096 from the start, as tune sees to.
     frame_max: usize,
@@ -384,6 +387,6 @@ impl Connection {
 
     /// Bytes of messages that are unsent, or unconfirmed.
     pub(crate) fn buffered(&self) -> usize {
-        self.out.held() + self.waiting_bytes
+        self.out.held() + self.early_bytes
     }
 }

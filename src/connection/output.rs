@@ -120,6 +120,19 @@ impl Output {
         }
     }
 
+    /// Forgets everything from `start` on, of which nothing may have been written, or be pinned.
+    pub(crate) fn truncate(&mut self, start: Position) {
+        self.seal();
+        let keep = usize::try_from(start.chunk - self.first).unwrap_or(usize::MAX);
+        for chunk in self.chunks.drain((keep + 1).min(self.chunks.len())..) {
+            self.sealed -= chunk.bytes.len();
+        }
+        if let Some(chunk) = self.chunks.get_mut(keep) {
+            self.sealed -= chunk.bytes.len() - start.offset;
+            chunk.bytes.truncate(start.offset);
+        }
+    }
+
     /// Bytes not yet written.
     pub(crate) fn unsent(&self) -> usize {
         self.sealed + self.tail.len()

@@ -84,7 +84,7 @@ impl Connection {
         consumer.broker_prefetch = prefetch;
         let out = self.out.tail();
         let mark = out.len();
-        match replace(consumer, number, out) {
+        match replace(consumer, number, out, self.frame_max) {
             Ok(replaced) => {
                 consumer.starting += replaced;
                 channel.expect.extend([Expect::QosOk]);
@@ -107,7 +107,12 @@ impl Connection {
 }
 
 /// Writes a new prefetch, and a new consumer in place of each old one. How many those were.
-fn replace(consumer: &mut Consumer, number: u16, out: &mut BytesMut) -> Result<usize, EncodeError> {
+fn replace(
+    consumer: &mut Consumer,
+    number: u16,
+    out: &mut BytesMut,
+    frame_max: usize,
+) -> Result<usize, EncodeError> {
     write_method(
         out,
         number,
@@ -120,7 +125,7 @@ fn replace(consumer: &mut Consumer, number: u16, out: &mut BytesMut) -> Result<u
     for queue in consumer.queues.iter_mut().filter(|queue| queue.alive) {
         let old = queue.wire_tag();
         queue.generation += 1;
-        queue.start(consumer.no_ack, number, out)?;
+        queue.start(consumer.no_ack, number, out, frame_max)?;
         write_method(
             out,
             number,

@@ -20,6 +20,7 @@ use bytes::{Buf, BufMut, Bytes};
 
 use super::channels::{Expect, PUBLISHER, Role};
 use super::output::{LARGE, Position, Span};
+use super::requests::check_frame;
 use super::{Connection, Violation};
 use crate::error::{Error, Result};
 use crate::message::{Message, Returned};
@@ -186,14 +187,9 @@ impl Connection {
         let mark = begin_frame(out, FRAME_HEADER, PUBLISHER);
         header.encode(out).map_err(invalid)?;
         end_frame(out, mark);
-        let len = out.len() - mark;
-        if len > frame_max {
-            return Err(Error::InvalidArgument(format!(
-                "the message's properties and headers are {len} bytes in their frame, which cannot be split, and the \
-                 largest frame of this connection is {frame_max}: put less into headers, or raise frame_max here and \
-                 in the broker"
-            )));
-        }
+        check_frame(out, mark, frame_max).map_err(|error| {
+            Error::InvalidArgument(format!("the message's properties and headers: {error}"))
+        })?;
         Ok(())
     }
 
@@ -246,7 +242,7 @@ impl Connection {
         let next = self.publisher.first_tag + self.publisher.in_flight.len() as u64;
         // Tag 0 with `multiple` is AMQP's word for all of them.
         let last = if tag == 0 && multiple { next - 1 } else { tag };
-        if last >= next || !self.publisher.confirms {
+        if last >= next || last == 0 && tag == 0 && !multiple || !self.publisher.confirms {
             return Err(Violation::new(
                 503,
                 "a confirm of something never published",
@@ -373,6 +369,20 @@ impl Connection {
                 settled: false,
             });
             self.out.commit();
+        }
+    }
+
+    /// Takes back the publishes that the socket has none of, and all that was to be written after them.
+    pub(super) fn take_back_unsent(&mut self, error: &Error) {
+        let unsent = self
+            .publisher
+            .in_flight
+            .iter()
+            .find(|entry| self.out.is_unsent(&entry.span));
+        let start = unsent.map(|entry| entry.span.start);
+        self.publisher_lost(error);
+        if let Some(start) = start {
+            self.out.truncate(start);
         }
     }
 

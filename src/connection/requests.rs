@@ -7,6 +7,7 @@ use super::Connection;
 use super::channels::{Expect, Role};
 use super::consumers::Consumer;
 use super::encode::Target;
+use super::handshake::State;
 use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::options::{
@@ -33,12 +34,15 @@ pub(crate) enum Request {
     ExchangeUnbind(ExchangeBind),
     Get(Get),
     Consume(ConsumeMulti),
-    /// Only until the connection is open; then publishes go straight to the output.
-    Publish {
-        exchange: ShortStr,
-        routing_key: ShortStr,
-        message: Box<Message>,
-    },
+}
+
+/// A publish from before the connection was open.
+#[derive(Debug)]
+pub(crate) struct EarlyPublish {
+    pub(super) number: u64,
+    exchange: ShortStr,
+    routing_key: ShortStr,
+    message: Message,
 }
 
 /// A request of the first kind: one method out, one method in.
@@ -148,44 +152,61 @@ impl Connection {
         routing_key: &str,
         message: Message,
     ) {
-        if self.state.is_open() {
-            self.publish_now(number, exchange, routing_key, message);
-        } else {
-            self.waiting_bytes += message.body.len();
-            let (exchange, routing_key) = (exchange.into(), routing_key.into());
-            self.request(
-                number,
-                Request::Publish {
-                    exchange,
-                    routing_key,
-                    message: Box::new(message),
-                },
+        match self.state {
+            State::Open => self.publish_now(number, exchange, routing_key, message),
+            State::Closing { .. } | State::Over => {
+                self.settled(number, Err(Error::NotSent(Box::new(Error::Closed))));
+            }
+            State::Start { .. } | State::Tune { .. } | State::Opening { .. } => {
+                self.early_bytes += message.body.len();
+                self.early.push_back(EarlyPublish {
+                    number,
+                    exchange: exchange.into(),
+                    routing_key: routing_key.into(),
+                    message,
+                });
+            }
+        }
+    }
+
+    /// The connection is open: everything from before, in the order of the calls.
+    pub(super) fn serve_early(&mut self) {
+        self.early_bytes = 0;
+        for early in std::mem::take(&mut self.early) {
+            self.serve_before(early.number);
+            self.publish_now(
+                early.number,
+                &early.exchange,
+                &early.routing_key,
+                early.message,
             );
         }
+        self.serve_waiting();
     }
 
     /// Hands channels to those who wait for one.
     pub(super) fn serve_waiting(&mut self) {
-        if !self.state.is_open() {
-            return;
+        if self.state.is_open() {
+            self.serve_before(u64::MAX);
+            self.fail_hopeless();
         }
-        while let Some((number, request)) = self.waiting.pop_front() {
-            if let Request::Publish {
-                exchange,
-                routing_key,
-                message,
-            } = request
-            {
-                self.waiting_bytes -= message.body.len();
-                self.publish_now(number, &exchange, &routing_key, *message);
-            } else if let Some((channel, is_new)) = self.channels.acquire() {
-                self.start(number, request, channel, is_new);
-            } else {
-                self.waiting.push_front((number, request));
-                break;
+    }
+
+    /// Hands channels to those who asked before that promise.
+    fn serve_before(&mut self, promise: u64) {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|(number, _)| *number < promise)
+        {
+            let Some((channel, is_new)) = self.channels.acquire() else {
+                return;
+            };
+            match self.waiting.pop_front() {
+                Some((number, request)) => self.start(number, request, channel, is_new),
+                None => self.channels.put_back(channel),
             }
         }
-        self.fail_hopeless();
     }
 
     /// Those who wait when no channel will come free by itself would wait for ever.
@@ -226,6 +247,7 @@ impl Connection {
         let Some(broker) = &self.connected else {
             return Err(Error::NotConnected);
         };
+        let max = self.frame_max;
         let out = self.out.tail();
         let mark = out.len();
         let (role, expect) = match request {
@@ -246,29 +268,24 @@ impl Connection {
             }
             Request::Consume(consume) => {
                 let mut consumer = Consumer::new(number, consume);
-                let expect = consumer.start(channel, out).map_err(invalid)?;
+                let expect = consumer.start(channel, out, max).map_err(invalid)?;
                 (Role::Consumer(consumer), expect)
             }
             request => match request
                 .encode(&mut Target {
-                    out,
+                    out: &mut *out,
                     channel,
                     broker,
                 })
                 .map_err(invalid)?
             {
-                Some(call) => (Role::Call(number), vec![Expect::Call(call)]),
+                Some(call) => {
+                    check_frame(out, mark, max).map_err(invalid)?;
+                    (Role::Call(number), vec![Expect::Call(call)])
+                }
                 None => return Err(Error::NotConnected),
             },
         };
-        let len = out.len() - mark;
-        if len > self.frame_max && !matches!(role, Role::Consumer(_)) {
-            return Err(Error::InvalidArgument(format!(
-                "the request is {len} bytes in its frame, which cannot be split, and the largest frame of this \
-                 connection is {}",
-                self.frame_max
-            )));
-        }
         if matches!(role, Role::Consumer(_)) {
             self.consumers.insert(number, channel);
         }
@@ -289,5 +306,13 @@ impl Connection {
             Request::Consume(consume) => Some(consume),
             _ => None,
         }
+    }
+}
+
+/// A method's frame, or a header's, from `mark` on: neither can be split.
+pub(super) fn check_frame(out: &[u8], mark: usize, max: usize) -> Result<(), EncodeError> {
+    match out.len() - mark {
+        len if len > max => Err(EncodeError::FrameTooLarge { len, max }),
+        _ => Ok(()),
     }
 }

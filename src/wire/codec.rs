@@ -38,6 +38,10 @@ pub(crate) enum EncodeError {
         field_table::MAX_DEPTH
     )]
     TableTooDeep,
+    #[error(
+        "this takes {len} bytes in a frame, which cannot be split, and the largest frame of this connection is {max}"
+    )]
+    FrameTooLarge { len: usize, max: usize },
 }
 
 /// Reads domains off the front of some bytes.

@@ -522,7 +522,6 @@ fn a_cancel_while_the_consumer_waits_for_a_channel_is_done_at_once() {
 }
 
 #[test]
-#[ignore = "bug: the suffix is left out"]
 fn a_cancel_before_the_start_names_the_tag_that_it_would_have_had() {
     let mut script = Script::connected_with(ClientOptions::new().channel_max(2));
     script.declare("a");
@@ -723,7 +722,6 @@ fn a_channel_error_ends_the_consumer_and_all_that_was_asked_of_it() {
 }
 
 #[test]
-#[ignore = "bug: it is written, and the broker ends the connection"]
 fn arguments_that_no_frame_can_hold_are_refused() {
     let mut script = Script::connected_with(ClientOptions::new().frame_max(4096));
     let large = Consume::new("work").argument("x", "y".repeat(4100));

@@ -224,7 +224,6 @@ fn an_ack_of_what_was_never_published_breaks_the_protocol() {
 }
 
 #[test]
-#[ignore = "bug: an ack of tag 0 without multiple is taken for good"]
 fn tag_0_without_multiple_is_for_nothing() {
     let mut script = publishing();
     script.publish("", "a", "b");
