@@ -18,6 +18,7 @@ use crate::promise::{PromiseId, Promises};
 use crate::reactor::{Reactor, now};
 use crate::transport;
 use crate::url::AmqpUrl;
+use crate::wire::MIN_FRAME_MAX;
 
 /// How many writes one turn makes before it sees to reads and timers.
 const WRITES_PER_TURN: usize = 64;
@@ -73,6 +74,15 @@ impl Driver {
         if self.connection.is_some() {
             self.promises
                 .settle(promise.number, Err(Error::AlreadyConnected));
+            return promise;
+        }
+        if (1..MIN_FRAME_MAX).contains(&self.options.frame_max) {
+            let error = format!(
+                "frame_max is {}, and AMQP asks for {MIN_FRAME_MAX} at least",
+                self.options.frame_max
+            );
+            self.promises
+                .settle(promise.number, Err(Error::InvalidArgument(error)));
             return promise;
         }
         let limit = self.options.connect_timeout;

@@ -16,7 +16,9 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, BufMut, Bytes};
+#[cfg(test)]
+use bytes::BytesMut;
+use bytes::{BufMut, Bytes};
 
 use super::channels::{Expect, PUBLISHER, Role};
 use super::output::{LARGE, Position, Span};
@@ -242,7 +244,7 @@ impl Connection {
         let next = self.publisher.first_tag + self.publisher.in_flight.len() as u64;
         // Tag 0 with `multiple` is AMQP's word for all of them.
         let last = if tag == 0 && multiple { next - 1 } else { tag };
-        if last >= next || last == 0 && tag == 0 && !multiple || !self.publisher.confirms {
+        if last >= next || tag == 0 && !multiple || !self.publisher.confirms {
             return Err(Violation::new(
                 503,
                 "a confirm of something never published",
@@ -305,7 +307,7 @@ impl Connection {
         self.publisher.is_open = false;
         let handled = self.publisher.handled;
         let entries = self.publisher.take_unsettled();
-        let clue = error.reply().and_then(|reply| Clue::find(&reply.text));
+        let text = error.reply().map_or("", |reply| &reply.text);
         let (mut suspects, mut fitting) = (Vec::new(), Vec::new());
         for (tag, _, span) in &entries {
             // What was handled, or not even sent, cannot be what was refused.
@@ -313,10 +315,7 @@ impl Connection {
                 continue;
             }
             suspects.push(*tag);
-            if clue
-                .as_ref()
-                .is_some_and(|clue| clue.fits(&self.out.head(span)))
-            {
+            if is_about(text, &self.out.head(span)) == Some(true) {
                 fitting.push(*tag);
             }
         }
@@ -402,69 +401,106 @@ impl Connection {
     }
 }
 
-/// What the broker's text says of the publish it refused.
-#[derive(Debug, PartialEq, Eq)]
-enum Clue {
-    Exchange(String),
-    BodySize(u64),
+/// Whether the broker's text may be about a publish, given as its first two frames. `None`: it names none.
+fn is_about(text: &str, frames: &[u8]) -> Option<bool> {
+    if text.contains("exchange '") {
+        let name = match exchange(frames)? {
+            b"" => "amq.default".into(),
+            name => String::from_utf8_lossy(name),
+        };
+        return Some(text.contains(&format!("exchange '{name}' in vhost")));
+    }
+    let (_, rest) = text.split_once("message size ")?;
+    let size: u64 = rest.split(' ').next()?.parse().ok()?;
+    Some(body_size(frames)? == size)
 }
 
-impl Clue {
-    fn find(text: &str) -> Option<Self> {
-        if let Some((_, rest)) = text.split_once("exchange '") {
-            return Some(Self::Exchange(rest.split('\'').next()?.to_owned()));
-        }
-        let (_, rest) = text.split_once("message size ")?;
-        Some(Self::BodySize(rest.split(' ').next()?.parse().ok()?))
-    }
+/// The exchange of a publish: behind its frame's head, class and method, and a reserved short.
+fn exchange(frames: &[u8]) -> Option<&[u8]> {
+    let (&len, rest) = frames.get(13..)?.split_first()?;
+    rest.get(..len.into())
+}
 
-    /// Whether a publish, given as its first two frames, may be meant.
-    fn fits(&self, mut frames: &[u8]) -> bool {
-        // The frame's head, class and method, and a reserved short; then the exchange.
-        let Some(exchange_len) = frames.get(13).map(|&len| usize::from(len)) else {
-            return false;
-        };
-        match self {
-            Self::Exchange(name) => frames.get(14..14 + exchange_len) == Some(name.as_bytes()),
-            Self::BodySize(size) => {
-                let Some(&[_, _, _, a, b, c, d]) = frames.first_chunk::<7>() else {
-                    return false;
-                };
-                let method_frame = u32::from_be_bytes([a, b, c, d]) as usize + FRAME_OVERHEAD;
-                // The header frame's head, class and weight; then the size.
-                let Some(mut rest) = frames.split_off(method_frame + 11..) else {
-                    return false;
-                };
-                rest.remaining() >= 8 && rest.get_u64() == *size
-            }
-        }
-    }
+/// The size of its body: in the next frame, behind head, class and weight.
+fn body_size(frames: &[u8]) -> Option<u64> {
+    let &[_, _, _, a, b, c, d] = frames.first_chunk::<7>()?;
+    let method = u32::from_be_bytes([a, b, c, d]) as usize + FRAME_OVERHEAD;
+    let size = frames.get(method + 11..)?.first_chunk()?;
+    Some(u64::from_be_bytes(*size))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The first two frames of a publish of five bytes.
+    fn frames(exchange: &str) -> BytesMut {
+        let mut out = BytesMut::new();
+        let method = BasicPublish {
+            exchange: exchange.as_bytes(),
+            ..Default::default()
+        };
+        write_method(&mut out, PUBLISHER, &method).unwrap();
+        let mark = begin_frame(&mut out, FRAME_HEADER, PUBLISHER);
+        ContentHeader {
+            class_id: BASIC,
+            body_size: 5,
+            ..Default::default()
+        }
+        .encode(&mut out)
+        .unwrap();
+        end_frame(&mut out, mark);
+        out
+    }
+
     #[test]
     fn the_brokers_texts_name_the_exchange_or_the_size() {
-        let exchange = |name: &str| Some(Clue::Exchange(name.into()));
-        for (text, clue) in [
-            ("NOT_FOUND - no exchange 'a' in vhost '/'", exchange("a")),
+        for (text, exchange, about) in [
+            ("NOT_FOUND - no exchange 'a' in vhost '/'", "a", Some(true)),
+            ("NOT_FOUND - no exchange 'a' in vhost '/'", "b", Some(false)),
             (
-                "ACCESS_REFUSED - cannot publish to internal exchange 'b' in vhost '/'",
-                exchange("b"),
+                "NOT_FOUND - no exchange 'it's' in vhost '/'",
+                "it",
+                Some(false),
             ),
             (
-                "PRECONDITION_FAILED - message size 17 is larger than configured max size 16",
-                Some(Clue::BodySize(17)),
+                "NOT_FOUND - no exchange 'it's' in vhost '/'",
+                "it's",
+                Some(true),
             ),
             (
-                "PRECONDITION_FAILED - message size 17 larger than max size 16",
-                Some(Clue::BodySize(17)),
+                "ACCESS_REFUSED - cannot publish to internal exchange 'a' in vhost '/'",
+                "a",
+                Some(true),
             ),
-            ("PRECONDITION_FAILED - something else", None),
+            (
+                "ACCESS_REFUSED - access to topic 'k' in exchange 'a' in vhost '/' refused",
+                "a",
+                Some(true),
+            ),
+            (
+                "ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' refused",
+                "",
+                Some(true),
+            ),
+            (
+                "PRECONDITION_FAILED - message size 5 is larger than configured max size 4",
+                "a",
+                Some(true),
+            ),
+            (
+                "PRECONDITION_FAILED - message size 6 larger than max size 4",
+                "a",
+                Some(false),
+            ),
+            ("PRECONDITION_FAILED - something else", "a", None),
         ] {
-            assert_eq!(Clue::find(text), clue, "{text}");
+            assert_eq!(
+                is_about(text, &frames(exchange)),
+                about,
+                "{text} {exchange}"
+            );
         }
+        assert_eq!(is_about("no exchange 'a' in vhost '/'", b"short"), None);
     }
 }

@@ -5,7 +5,7 @@ use puka::{
 };
 use puka::{QueueDeclare, Requeue};
 
-use crate::support::{LIMIT, Session, url};
+use crate::support::{LIMIT, Session};
 
 #[test]
 fn a_message_goes_round() {
@@ -396,16 +396,16 @@ fn acknowledgements_get_out_with_the_next_wait_even_if_its_result_is_there() {
     for _ in 0..3 {
         session.publish(&queue, "x");
     }
-    let mut worker = puka::Client::new(&url()).unwrap();
-    worker.connect().wait(&mut worker).unwrap();
-    let consumer = worker.basic_consume(&queue);
+    let consumer = session.basic_consume(&queue);
     for _ in 0..3 {
-        let delivery = worker.wait_timeout(consumer, LIMIT).unwrap().unwrap();
-        worker.basic_ack(delivery).unwrap();
+        let delivery = session.next(consumer);
+        assert!(!session.needs_write(), "the last acknowledgement is out");
+        session.basic_ack(delivery).unwrap();
+        assert!(session.needs_write(), "this one is not");
     }
-    drop(worker);
-    // Exactly the last one was still in the buffer.
-    session.wait_for_messages(&queue, 1);
+    session.close().wait(&mut session).unwrap();
+    session.connect().wait(&mut session).unwrap();
+    assert_eq!(session.take(&queue), None);
 }
 
 #[test]
@@ -415,20 +415,19 @@ fn acknowledgements_of_the_last_callback_get_out_with_the_end_of_the_loop() {
     for _ in 0..3 {
         session.publish(&queue, "x");
     }
-    let mut worker = puka::Client::new(&url()).unwrap();
-    worker.connect().wait(&mut worker).unwrap();
     let mut left = 3;
-    worker
-        .basic_consume(&queue)
-        .for_each(&mut worker, move |worker, _, delivery| {
-            worker.basic_ack(delivery.unwrap()).unwrap();
-            left -= 1;
-            if left == 0 {
-                worker.loop_break();
-            }
-        });
-    worker.loop_timeout(LIMIT).unwrap();
-    drop(worker);
-    session.wait_for_messages(&queue, 0);
+    let consumer = session.basic_consume(&queue);
+    session.set_callback(consumer, move |client, _, delivery| {
+        let Ok(delivery) = delivery else { return };
+        client.basic_ack(delivery).unwrap();
+        left -= 1;
+        if left == 0 {
+            client.loop_break();
+        }
+    });
+    session.loop_timeout(LIMIT).unwrap();
+    assert!(!session.needs_write());
+    session.close().wait(&mut session).unwrap();
+    session.connect().wait(&mut session).unwrap();
     assert_eq!(session.take(&queue), None);
 }

@@ -85,6 +85,15 @@ fn limits_are_agreed_on() {
 }
 
 #[test]
+fn frames_too_small_for_amqp_are_refused_at_home() {
+    let error = connect_error(&url(), ClientOptions::new().frame_max(4095));
+    assert!(
+        matches!(&error, Error::InvalidArgument(text) if text.contains("4096")),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_client_connects_again_after_a_close() {
     let mut session = Session::new();
     for _ in 0..3 {

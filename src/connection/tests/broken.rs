@@ -650,3 +650,38 @@ fn a_publish_to_be_sent_again_counts_as_unsent_until_its_first_byte_goes_out() {
     script.disconnect(Broken::Eof(""));
     assert_matches!(script.result(again), Some(Err(Error::NotSent(_))));
 }
+
+#[test]
+fn a_publish_sent_in_part_is_written_to_its_end_before_the_close() {
+    for taken in [1, 30, 60, 1000, 40_000] {
+        let Busy {
+            mut script,
+            published,
+            ..
+        } = busy();
+        let partly = script.publish("", "a", vec![b'x'; 50_000]);
+        script.write(taken);
+        let unsent = [
+            script.publish("", "a", "b"),
+            script.publish("", "a", vec![b'x'; 50_000]),
+        ];
+        script.send(3, ExchangeDeclareOk {});
+        script.expect(
+            1,
+            BasicPublish {
+                routing_key: b"a",
+                ..Default::default()
+            },
+        );
+        script.expect_content(1, &Properties::default(), &[b'x'; 50_000]);
+        assert_eq!(written_close(&mut script), (503, 40, 11));
+        script.expect_nothing();
+        for promise in [published, partly] {
+            assert_matches!(script.result(promise), Some(Err(Error::OutcomeUnknown(_))));
+        }
+        for promise in unsent {
+            assert_matches!(script.result(promise), Some(Err(Error::NotSent(_))));
+        }
+        assert_eq!(script.connection.buffered(), 0);
+    }
+}

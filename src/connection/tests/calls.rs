@@ -273,7 +273,6 @@ fn publishes_before_the_connection_is_open_wait_for_it() {
 }
 
 #[test]
-#[ignore = "bug: publishes from before the opening go first"]
 fn what_was_asked_before_a_publish_is_written_before_it() {
     let mut script = Script::new(ClientOptions::new());
     script.declare("a");
