@@ -193,8 +193,8 @@ pub enum Broken {
     #[error("{0}")]
     Io(Arc<io::Error>),
     /// The peer closed the socket without a word.
-    #[error("the peer closed the socket{0}")]
-    Eof(&'static str),
+    #[error("the peer closed the socket")]
+    Eof,
     /// Connecting, or closing, took longer than [`connect_timeout`](crate::ClientOptions::connect_timeout).
     #[error("{what} took longer than {limit:?}")]
     TimedOut {
@@ -225,6 +225,18 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// What the broker says when it closes a channel, or the connection.
+    pub(crate) fn from_broker(code: u16, text: &[u8], class_id: u16, method_id: u16) -> Self {
+        let text = String::from_utf8_lossy(text).into_owned();
+        Self {
+            code,
+            text,
+            class_id,
+            method_id,
+            from_broker: true,
+        }
+    }
+
     /// The name of the method that failed (`queue.declare`, say), if one did.
     pub fn method(&self) -> Option<&'static str> {
         method_name(self.class_id, self.method_id)

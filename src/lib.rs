@@ -113,6 +113,9 @@
 //!
 //! The README has the table of puka's calls and what differs; `examples/` has puka's own programs, ported.
 
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
 // The files, from the user's side down; each is ignorant of those before it.
 //   client.rs       puka's calls             waiting.rs    wait and loop      embedding.rs  your own loop
 //   client_options.rs  options.rs  what a user may say

@@ -238,7 +238,7 @@ impl Reactor {
                 Ok(outcome) => {
                     // A short read has drained the socket, as epoll(7) says, unless its end was told with it.
                     let drained = match outcome {
-                        ReadOutcome::Eof => return Err(Broken::Eof("")),
+                        ReadOutcome::Eof => return Err(Broken::Eof),
                         ReadOutcome::Bytes => false,
                         ReadOutcome::LastBytes => !socket.must_drain,
                         ReadOutcome::WouldBlock => true,

@@ -333,13 +333,12 @@ impl Connection {
     fn closed_by_broker(&mut self, close: &ConnectionClose<'_>) {
         let _ = write_method(self.out.tail(), 0, &ConnectionCloseOk {});
         self.out.commit();
-        let reply = Reply {
-            code: close.reply_code,
-            text: String::from_utf8_lossy(close.reply_text).into_owned(),
-            class_id: close.class_id,
-            method_id: close.method_id,
-            from_broker: true,
-        };
+        let reply = Reply::from_broker(
+            close.reply_code,
+            close.reply_text,
+            close.class_id,
+            close.method_id,
+        );
         let error = Error::from_reply(reply);
         log::debug!("the broker closed the connection: {error}");
         self.fail_connect_or_close(&error);

@@ -263,13 +263,12 @@ impl Connection {
                 self.confirmed(nack.delivery_tag, nack.multiple, false)
             }
             Method::ChannelClose(close) => {
-                let reply = Reply {
-                    code: close.reply_code,
-                    text: String::from_utf8_lossy(close.reply_text).into_owned(),
-                    class_id: close.class_id,
-                    method_id: close.method_id,
-                    from_broker: true,
-                };
+                let reply = Reply::from_broker(
+                    close.reply_code,
+                    close.reply_text,
+                    close.class_id,
+                    close.method_id,
+                );
                 self.channel_closed(number, Error::from_reply(reply));
                 Ok(())
             }

@@ -151,3 +151,58 @@ fn a_broker_with_few_channels_serves_all_in_turn() {
             .is_none()
     );
 }
+
+#[test]
+fn what_the_broker_does_not_do_is_not_implemented() {
+    let broker = Broker::start(&[]);
+    let mut session = Session::at(&broker.url, ClientOptions::new());
+    let stream = session.name();
+    let declare = QueueDeclare::new(&stream)
+        .durable(true)
+        .argument("x-queue-type", "stream");
+    session.queue_declare(declare).wait(&mut session).unwrap();
+    // A stream cannot be purged: that ends the connection, and everything on it hears why.
+    let innocent = session.basic_consume(
+        Consume::new(&stream)
+            .prefetch_count(1)
+            .argument("x-stream-offset", "first"),
+    );
+    let error = session.queue_purge(&stream).wait(&mut session).unwrap_err();
+    assert!(matches!(error, Error::NotImplemented(_)), "{error}");
+    let error = session.wait(innocent).unwrap_err();
+    assert!(matches!(error, Error::NotImplemented(_)), "{error}");
+    session.connect().wait(&mut session).unwrap();
+}
+
+#[test]
+fn a_consumer_of_a_stream_keeps_its_prefetch() {
+    let mut session = Session::new();
+    let stream = session.name();
+    let declare = QueueDeclare::new(&stream)
+        .durable(true)
+        .argument("x-queue-type", "stream");
+    session.queue_declare(declare).wait(&mut session).unwrap();
+    for body in ["a", "b"] {
+        session.publish(&stream, body);
+    }
+    let consume = Consume::new(&stream)
+        .prefetch_count(1)
+        .argument("x-stream-offset", "first");
+    let consumer = session.basic_consume(consume);
+    let first = session.next(consumer);
+    assert_eq!(
+        (
+            &first.body[..],
+            first.header("x-stream-offset").unwrap().as_i64()
+        ),
+        (&b"a"[..], Some(0))
+    );
+    let error = session
+        .basic_qos(consumer, 2)
+        .wait(&mut session)
+        .unwrap_err();
+    assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
+    session.nothing(consumer);
+    session.basic_ack(first).unwrap();
+    assert_eq!(session.next(consumer).body, "b");
+}
