@@ -216,26 +216,65 @@ pub(crate) enum Settle {
     Nack { multiple: bool, requeue: Requeue },
 }
 
+impl Settle {
+    fn is_multiple(self) -> bool {
+        matches!(
+            self,
+            Self::Ack { multiple: true } | Self::Nack { multiple: true, .. }
+        )
+    }
+
+    fn write(self, origin: Origin, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let (channel, delivery_tag) = (origin.channel, origin.tag);
+        match self {
+            Self::Ack { multiple } => write_method(
+                out,
+                channel,
+                &BasicAck {
+                    delivery_tag,
+                    multiple,
+                },
+            ),
+            Self::Reject(requeue) => {
+                let requeue = requeue == Requeue::Yes;
+                write_method(
+                    out,
+                    channel,
+                    &BasicReject {
+                        delivery_tag,
+                        requeue,
+                    },
+                )
+            }
+            Self::Nack { multiple, requeue } => {
+                let requeue = requeue == Requeue::Yes;
+                write_method(
+                    out,
+                    channel,
+                    &BasicNack {
+                        delivery_tag,
+                        multiple,
+                        requeue,
+                    },
+                )
+            }
+        }
+    }
+}
+
 impl Connection {
     /// A delivery for a consumer: to its promise, or held back.
-    pub(crate) fn deliver(
-        &mut self,
-        number: u16,
-        consumer_tag: &ShortStr,
-        mut delivery: Delivery,
-    ) -> Result<(), Violation> {
-        let client = self.config.client;
+    pub(super) fn deliver(&mut self, number: u16, mut delivery: Delivery) -> Result<(), Violation> {
         let Some(channel) = self.channels.get_mut(number) else {
             return Ok(());
         };
         let Role::Consumer(consumer) = &mut channel.role else {
             return Err(Violation::new(503, "a delivery where nobody consumes"));
         };
-        let Some(tag) = consumer.known_tag(consumer_tag) else {
+        let Some(tag) = consumer.known_tag(&delivery.consumer_tag) else {
             return Err(Violation::new(503, "a delivery for an unknown consumer"));
         };
         delivery.consumer_tag = tag;
-        delivery.origin.promise.client = client;
         delivery.origin.promise.number = consumer.promise;
         delivery.origin.no_ack = consumer.no_ack;
         if !consumer.no_ack {
@@ -271,48 +310,11 @@ impl Connection {
         let Some(channel) = channel.filter(|_| self.state.is_open()) else {
             return Err(Error::StaleDelivery(origin.tag));
         };
-        let multiple = matches!(
-            how,
-            Settle::Ack { multiple: true } | Settle::Nack { multiple: true, .. }
-        );
-        if channel.settle(origin.tag, multiple).is_none() {
+        if channel.settle(origin.tag, how.is_multiple()).is_none() {
             return Err(Error::AlreadySettled(origin.tag));
         }
-        let (delivery_tag, out) = (origin.tag, self.out.tail());
-        let written = match how {
-            Settle::Ack { multiple } => write_method(
-                out,
-                origin.channel,
-                &BasicAck {
-                    delivery_tag,
-                    multiple,
-                },
-            ),
-            Settle::Reject(requeue) => {
-                let requeue = requeue == Requeue::Yes;
-                write_method(
-                    out,
-                    origin.channel,
-                    &BasicReject {
-                        delivery_tag,
-                        requeue,
-                    },
-                )
-            }
-            Settle::Nack { multiple, requeue } => {
-                let requeue = requeue == Requeue::Yes;
-                write_method(
-                    out,
-                    origin.channel,
-                    &BasicNack {
-                        delivery_tag,
-                        multiple,
-                        requeue,
-                    },
-                )
-            }
-        };
-        written.map_err(|error| Error::InvalidArgument(error.to_string()))?;
+        how.write(origin, self.out.tail())
+            .map_err(|error| Error::InvalidArgument(error.to_string()))?;
         self.out.commit();
         self.open_gate(origin.channel);
         self.release_if_settled(origin.channel);

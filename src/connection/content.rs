@@ -14,83 +14,92 @@ use crate::wire::{
     BasicDeliver, BasicGetOk, BasicReturn, ContentHeader, FRAME_HEADER, Properties, ShortStr,
 };
 
-/// The method that announced the content, with its texts as slices of the read buffer.
+/// A message, as the method in front of it says; its texts are slices of the read buffer.
 #[derive(Debug)]
-pub(crate) enum Head {
-    Deliver {
-        consumer_tag: ShortStr,
-        tag: u64,
-        redelivered: bool,
-        exchange: ShortStr,
-        routing_key: ShortStr,
-    },
-    GetOk {
-        tag: u64,
-        redelivered: bool,
-        exchange: ShortStr,
-        routing_key: ShortStr,
-        message_count: u32,
-    },
-    Return {
-        reply_code: u16,
-        reply_text: ShortStr,
-        exchange: ShortStr,
-        routing_key: ShortStr,
-    },
+pub(crate) enum Message {
+    Delivered(Delivery),
+    Got(Delivery),
+    Returned(Returned),
 }
 
-impl Head {
-    pub(crate) fn deliver(method: &BasicDeliver<'_>, payload: &Bytes) -> Self {
-        Self::Deliver {
-            consumer_tag: ShortStr::from_wire(payload, method.consumer_tag),
+impl Message {
+    pub(crate) fn delivered(method: &BasicDeliver<'_>, payload: &Bytes, origin: Origin) -> Self {
+        let origin = Origin {
             tag: method.delivery_tag,
-            redelivered: method.redelivered,
-            exchange: ShortStr::from_wire(payload, method.exchange),
-            routing_key: ShortStr::from_wire(payload, method.routing_key),
-        }
+            ..origin
+        };
+        let mut delivery = delivery(payload, method.exchange, method.routing_key, origin);
+        delivery.consumer_tag = ShortStr::from_wire(payload, method.consumer_tag);
+        delivery.redelivered = method.redelivered;
+        Self::Delivered(delivery)
     }
 
-    pub(crate) fn get_ok(method: &BasicGetOk<'_>, payload: &Bytes) -> Self {
-        Self::GetOk {
+    pub(crate) fn got(method: &BasicGetOk<'_>, payload: &Bytes, origin: Origin) -> Self {
+        let origin = Origin {
             tag: method.delivery_tag,
-            redelivered: method.redelivered,
-            exchange: ShortStr::from_wire(payload, method.exchange),
-            routing_key: ShortStr::from_wire(payload, method.routing_key),
-            message_count: method.message_count,
-        }
+            ..origin
+        };
+        let mut delivery = delivery(payload, method.exchange, method.routing_key, origin);
+        delivery.redelivered = method.redelivered;
+        delivery.message_count = method.message_count;
+        Self::Got(delivery)
     }
 
     pub(crate) fn returned(method: &BasicReturn<'_>, payload: &Bytes) -> Self {
-        Self::Return {
+        Self::Returned(Returned {
             reply_code: method.reply_code,
             reply_text: ShortStr::from_wire(payload, method.reply_text),
             exchange: ShortStr::from_wire(payload, method.exchange),
             routing_key: ShortStr::from_wire(payload, method.routing_key),
+            properties: Properties::default(),
+            body: Bytes::new(),
+        })
+    }
+
+    fn fill(&mut self, properties: Properties, body: Bytes) {
+        match self {
+            Self::Delivered(delivery) | Self::Got(delivery) => {
+                delivery.properties = properties;
+                delivery.body = body;
+                // Users never see the mark of a mandatory message.
+                if !delivery.properties.headers.is_empty() {
+                    delivery.properties.headers.remove(MARK);
+                }
+            }
+            Self::Returned(returned) => {
+                returned.properties = properties;
+                returned.body = body;
+            }
         }
+    }
+}
+
+fn delivery(payload: &Bytes, exchange: &[u8], routing_key: &[u8], origin: Origin) -> Delivery {
+    Delivery {
+        body: Bytes::new(),
+        properties: Properties::default(),
+        exchange: ShortStr::from_wire(payload, exchange),
+        routing_key: ShortStr::from_wire(payload, routing_key),
+        consumer_tag: ShortStr::default(),
+        redelivered: false,
+        message_count: 0,
+        origin,
     }
 }
 
 /// A message whose frames are coming in.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    head: Head,
+    message: Message,
     header: Option<ContentHeader>,
     pieces: Vec<Bytes>,
     missing: u64,
 }
 
-/// A message whose frames are all here.
-#[derive(Debug)]
-pub(crate) struct Content {
-    pub(crate) head: Head,
-    pub(crate) properties: Properties,
-    pub(crate) body: Bytes,
-}
-
 impl Incoming {
-    pub(crate) fn new(head: Head) -> Self {
+    pub(crate) fn new(message: Message) -> Self {
         Self {
-            head,
+            message,
             header: None,
             pieces: Vec::new(),
             missing: 0,
@@ -98,7 +107,7 @@ impl Incoming {
     }
 
     /// Takes the header frame.
-    pub(crate) fn header(&mut self, payload: &Bytes) -> Result<(), Violation> {
+    fn header(&mut self, payload: &Bytes) -> Result<(), Violation> {
         if self.header.is_some() {
             return Err(Violation::new(
                 505,
@@ -112,7 +121,7 @@ impl Incoming {
     }
 
     /// Takes a body frame.
-    pub(crate) fn body(&mut self, payload: Bytes) -> Result<(), Violation> {
+    fn body(&mut self, payload: Bytes) -> Result<(), Violation> {
         if self.header.is_none() {
             return Err(Violation::new(
                 505,
@@ -132,11 +141,11 @@ impl Incoming {
         Ok(())
     }
 
-    pub(crate) fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.header.is_some() && self.missing == 0
     }
 
-    pub(crate) fn finish(mut self) -> Content {
+    fn finish(mut self) -> Message {
         let body = match self.pieces.len() {
             0 => Bytes::new(),
             1 => self.pieces.swap_remove(0),
@@ -152,11 +161,8 @@ impl Incoming {
             .header
             .map(|header| header.properties)
             .unwrap_or_default();
-        Content {
-            head: self.head,
-            properties,
-            body,
-        }
+        self.message.fill(properties, body);
+        self.message
     }
 }
 
@@ -185,122 +191,30 @@ impl Connection {
         } else {
             incoming.body(payload)?;
         }
-        match channel.incoming.take_if(|incoming| incoming.is_complete()) {
-            Some(incoming) => self.handle_message(number, incoming.finish()),
+        let complete = channel.incoming.take_if(|incoming| incoming.is_complete());
+        match complete.map(Incoming::finish) {
             None => Ok(()),
-        }
-    }
-
-    /// A whole message, on a channel that is open.
-    fn handle_message(&mut self, number: u16, content: Content) -> Result<(), Violation> {
-        let Content {
-            head,
-            mut properties,
-            body,
-        } = content;
-        if !properties.headers.is_empty() && !matches!(head, Head::Return { .. }) {
-            properties.headers.remove(MARK);
-        }
-        let Some(epoch) = self.channels.get(number).map(|channel| channel.epoch) else {
-            return Ok(());
-        };
-        let promise = self.config.id(0);
-        let origin = |tag| Origin {
-            promise,
-            channel: number,
-            epoch,
-            tag,
-            no_ack: false,
-        };
-        let delivery = |body, properties, exchange, routing_key, redelivered, origin| Delivery {
-            body,
-            properties,
-            exchange,
-            routing_key,
-            consumer_tag: ShortStr::default(),
-            redelivered,
-            message_count: 0,
-            origin,
-        };
-        match head {
-            Head::Deliver {
-                consumer_tag,
-                tag,
-                redelivered,
-                exchange,
-                routing_key,
-            } => self.deliver(
-                number,
-                &consumer_tag,
-                delivery(
-                    body,
-                    properties,
-                    exchange,
-                    routing_key,
-                    redelivered,
-                    origin(tag),
-                ),
-            ),
-            Head::GetOk {
-                tag,
-                redelivered,
-                exchange,
-                routing_key,
-                message_count,
-            } => {
-                let delivery = delivery(
-                    body,
-                    properties,
-                    exchange,
-                    routing_key,
-                    redelivered,
-                    origin(tag),
-                );
-                self.got(
-                    number,
-                    Delivery {
-                        message_count,
-                        ..delivery
-                    },
-                )
-            }
-            Head::Return {
-                reply_code,
-                reply_text,
-                exchange,
-                routing_key,
-            } => {
-                let returned = Returned {
-                    reply_code,
-                    reply_text,
-                    exchange,
-                    routing_key,
-                    properties,
-                    body,
-                };
-                self.returned(returned)
-            }
+            Some(Message::Delivered(delivery)) => self.deliver(number, delivery),
+            Some(Message::Got(delivery)) => self.got(number, delivery),
+            Some(Message::Returned(returned)) => self.returned(returned),
         }
     }
 
     /// The answer to `basic.get`.
     fn got(&mut self, number: u16, mut delivery: Delivery) -> Result<(), Violation> {
-        let promise = match self.channels.get_mut(number) {
-            Some(channel) => match channel.role {
-                Role::Get { promise, no_ack } => {
-                    channel.expected(|expect| *expect == Expect::Get);
-                    channel.role = Role::Settling;
-                    delivery.origin.no_ack = no_ack;
-                    if !no_ack {
-                        channel.unsettled.push_back(delivery.origin.tag);
-                    }
-                    promise
-                }
-                _ => return Err(Violation::new(503, "basic.get-ok, which nobody asked for")),
-            },
-            None => return Ok(()),
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Ok(());
         };
-        delivery.origin.promise = self.config.id(promise);
+        let Role::Get { promise, no_ack } = channel.role else {
+            return Err(Violation::new(503, "basic.get-ok, which nobody asked for"));
+        };
+        channel.expected(|expect| *expect == Expect::Get);
+        channel.role = Role::Settling;
+        if !no_ack {
+            channel.unsettled.push_back(delivery.origin.tag);
+        }
+        delivery.origin.no_ack = no_ack;
+        delivery.origin.promise.number = promise;
         self.settled(promise, Ok(Outcome::Got(Some(Box::new(delivery)))));
         self.release_if_settled(number);
         self.fail_hopeless();

@@ -52,7 +52,7 @@ pub(crate) use requests::Request;
 
 use crate::client_options::ClientOptions;
 use crate::error::{Broken, Error, Reply, Result};
-use crate::message::Delivery;
+use crate::message::{Delivery, Origin};
 use crate::outcome::{Connected, Outcome};
 use crate::promise::PromiseId;
 use crate::wire::{
@@ -60,7 +60,7 @@ use crate::wire::{
     FrameError, Method, begin_frame, end_frame, split_frame, write_method,
 };
 use channels::{Channels, Expect, PUBLISHER, Role};
-use content::{Head, Incoming};
+use content::{Incoming, Message};
 use handshake::State;
 use heartbeat::{Due, Heartbeat};
 use publisher::Publisher;
@@ -243,17 +243,26 @@ impl Connection {
             ));
         }
         let is_publisher = number == PUBLISHER;
+        let promise = self.config.id(0); // Whose it is shows when the message is whole.
+        let origin = Origin {
+            promise,
+            channel: number,
+            epoch: channel.epoch,
+            tag: 0,
+            no_ack: false,
+        };
         match method {
             Method::BasicDeliver(deliver) if !is_publisher => {
-                channel.incoming = Some(Incoming::new(Head::deliver(deliver, payload)));
+                channel.incoming =
+                    Some(Incoming::new(Message::delivered(deliver, payload, origin)));
                 Ok(())
             }
             Method::BasicReturn(returned) if is_publisher => {
-                channel.incoming = Some(Incoming::new(Head::returned(returned, payload)));
+                channel.incoming = Some(Incoming::new(Message::returned(returned, payload)));
                 Ok(())
             }
             Method::BasicGetOk(ok) if channel.expect.contains(&Expect::Get) => {
-                channel.incoming = Some(Incoming::new(Head::get_ok(ok, payload)));
+                channel.incoming = Some(Incoming::new(Message::got(ok, payload, origin)));
                 Ok(())
             }
             Method::BasicAck(ack) if is_publisher => {
