@@ -5,7 +5,7 @@
 //!
 //! Promises may be ignored, so the table must not grow with what nobody reads. The commonest, a publish that
 //! succeeded, costs no entry: runs of such numbers are kept as ranges. Of all other results without a callback the
-//! newest [`UNREAD_MAX`] are kept. Deliveries are never dropped.
+//! newest [`UNREAD_MAX`] are kept. What a consumer brings is never dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

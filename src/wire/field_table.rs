@@ -13,7 +13,7 @@ use super::field_value::FieldValue;
 use super::short_str::ShortStr;
 
 /// How many tables and arrays may be inside each other.
-pub(crate) const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// A table of names and values: headers, arguments, a peer's properties.
 ///
@@ -41,24 +41,30 @@ impl FieldTable {
 
     /// Adds an entry, or replaces the one of that name.
     ///
-    /// A name over 255 bytes, or a nesting of more than 32 levels, shows as
+    /// A name over 255 bytes, or a nesting of more than 64 levels, shows as
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the table is to be sent.
     pub fn insert(&mut self, name: impl Into<ShortStr>, value: impl Into<FieldValue>) {
         let (name, value) = (name.into(), value.into());
-        if !self.entries.is_empty() {
-            self.remove(&name);
-        }
         let mut out = BytesMut::from(std::mem::take(&mut self.entries));
         let before = out.len();
-        let mut writer = Writer::new(&mut out);
-        let written = writer
+        let written = Writer::new(&mut out)
             .shortstr(name.as_bytes())
             .and_then(|()| value.encode(&mut out, 1));
         if let Err(error) = written {
             out.truncate(before);
             self.broken.get_or_insert(error);
         }
+        let replaces = written.is_ok() && before > 0;
         self.entries = out.freeze();
+        if replaces
+            && self
+                .raw()
+                .filter(|(entry, _)| *entry == name.as_bytes())
+                .count()
+                > 1
+        {
+            self.remove(&name);
+        }
     }
 
     /// [`insert`](Self::insert), by value.
