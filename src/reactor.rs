@@ -247,7 +247,8 @@ impl Reactor {
                         socket.is_readable = false;
                         socket.must_drain = false;
                     }
-                    if !input(buffer) {
+                    // A read that brought nothing is no sign of life.
+                    if outcome == ReadOutcome::WouldBlock || !input(buffer) {
                         break;
                     }
                 }

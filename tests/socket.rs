@@ -259,3 +259,28 @@ fn a_peer_that_breaks_the_protocol_gets_the_code_for_it() {
         client.connect().wait(&mut client).unwrap();
     }
 }
+
+#[test]
+fn reads_that_bring_nothing_are_no_sign_of_life() {
+    let mut client = client_of(ClientOptions::new().heartbeat(1), |listener| {
+        // A peer that agrees on a heartbeat, and then sends none.
+        let mut stream = accept(listener);
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    client.connect().wait(&mut client).unwrap();
+    assert_eq!(client.connected().unwrap().heartbeat, 1);
+    let never: Promise<u32> = client.queue_purge("a");
+    let begun = Instant::now();
+    while client.is_connected() {
+        assert!(begun.elapsed() < LIMIT);
+        client.on_write();
+        client.on_read();
+        client.on_timeout();
+        thread::yield_now();
+    }
+    let error = client.wait(never).unwrap_err();
+    assert!(
+        matches!(error, Error::ConnectionBroken(Broken::Heartbeat(_))),
+        "{error}"
+    );
+}
