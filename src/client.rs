@@ -1,21 +1,33 @@
 //! The client: puka's calls, each a few lines. The protocol is in `connection/`, waiting in `waiting.rs`, and what a
 //! program with an event loop of its own needs in `embedding.rs`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::client_options::ClientOptions;
-use crate::connection::{Request, Settle};
+use crate::connection::{Request, Sending, Settle};
+use crate::dialer::Host;
 use crate::driver::Driver;
 use crate::error::{Error, Result};
-use crate::message::{Delivery, Message};
+use crate::handle::Handle;
+use crate::message::{Delivery, Message, Response};
 use crate::options::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
     QueueDeclare, QueueDelete, Requeue,
 };
 use crate::outcome::{CancelOk, Connected, QueueDeclareOk};
 use crate::promise::{Promise, PromiseId};
-use crate::url::AmqpUrl;
+use crate::reactor::now;
+use crate::recovery::ConnectionEvent;
+use crate::transport::Stream;
+use crate::url::{AmqpUrl, parse_address};
 use crate::wire::ShortStr;
+
+/// How long a call waits for its reply.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Tells the promises of one client from another's.
 static CLIENTS: AtomicU32 = AtomicU32::new(0);
@@ -41,13 +53,48 @@ pub struct Client {
     pub(crate) driver: Driver,
     /// Set by `loop_break`.
     pub(crate) is_broken: bool,
+    pub(crate) on_event: Option<OnEvent>,
+    /// What other threads have.
+    pub(crate) handle: Option<Handle>,
+}
+
+type Callback = dyn FnMut(&mut Client, ConnectionEvent) + Send;
+
+/// The program's callback for what becomes of the connection.
+pub(crate) struct OnEvent(pub(crate) Box<Callback>);
+
+impl std::fmt::Debug for OnEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnEvent")
+    }
+}
+
+/// The URL's host, and further ones.
+fn hosts(url: &AmqpUrl, further: &[String]) -> Result<Vec<Host>> {
+    let mut hosts = vec![Host {
+        name: url.host.clone(),
+        port: url.port,
+    }];
+    for host in further {
+        let (name, port) = parse_address(host)
+            .map_err(|wrong| Error::InvalidArgument(format!("the host {host:?}: {wrong}")))?;
+        let port = port.unwrap_or(url.port);
+        hosts.push(Host { name, port });
+    }
+    Ok(hosts)
 }
 
 impl Client {
     /// A client of the broker at an [AMQP URL](https://www.rabbitmq.com/docs/uri-spec); it does not connect yet.
     ///
     /// `amqp://user:password@host:port/vhost`, each part percent-encoded where needed. All parts but the scheme have
-    /// defaults: `guest`, `guest`, `localhost`, 5672 and `/`. An empty vhost is `/`, as in puka.
+    /// defaults: `guest`, `guest`, `localhost`, 5672 and `/`. An empty vhost is `/`, as in puka. `amqps://` is TLS, on
+    /// port 5671, and needs the crate's feature `tls`.
+    ///
+    /// [Query parameters](https://www.rabbitmq.com/docs/uri-query-parameters) set what [`ClientOptions`] sets, which
+    /// win: `heartbeat` (seconds), `connection_timeout` (milliseconds), `channel_max`, `frame_max`, `auth_mechanism`
+    /// (`plain`, `amqplain` or `external`; may be repeated), `connection_name`, and for TLS `cacertfile`, `certfile`,
+    /// `keyfile`, `verify` (`verify_peer` or `verify_none`) and `server_name_indication`. An unknown one is an error.
     ///
     /// # Errors
     /// [`Error::InvalidUrl`].
@@ -61,30 +108,69 @@ impl Client {
     /// [`Error::InvalidUrl`].
     pub fn with_options(url: &str, options: ClientOptions) -> Result<Self> {
         let url = AmqpUrl::parse(url).map_err(Error::InvalidUrl)?;
-        if url.tls {
+        if url.tls && !cfg!(feature = "tls") {
             return Err(Error::InvalidUrl(
-                "amqps:// needs TLS, which this version of puka does not have".into(),
+                "amqps:// needs the crate's feature tls: puka = { version = \"0.1\", features = [\"tls\"] }"
+                    .into(),
             ));
         }
+        let options = options.or(url.options.clone());
+        let hosts = hosts(&url, &options.hosts)?;
         let id = CLIENTS.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             id,
-            driver: Driver::new(id, url, options),
+            driver: Driver::new(id, url, options, hosts),
             is_broken: false,
+            on_event: None,
+            handle: None,
         })
     }
 
     /// Connects and logs in. It may be called again after a close, or a loss.
     ///
-    /// The call looks the host's name up, which may block for as long as
-    /// [`connect_timeout`](ClientOptions::connect_timeout) says; the rest happens while the program waits. Of several
-    /// addresses each is tried in turn.
+    /// The call begins to look the host's name up; the rest happens while the program waits. Of several
+    /// [hosts](ClientOptions::hosts), and of several addresses of a host, each is tried in turn.
     ///
     /// # Errors
     /// The promise fails with [`Error::ConnectionBroken`], [`Error::UnsupportedProtocol`], or the broker's word:
-    /// [`Error::AccessRefused`] for a wrong password, [`Error::NotAllowed`] for an unknown vhost.
+    /// [`Error::AccessRefused`] for a wrong password, [`Error::NotAllowed`] for an unknown vhost. With
+    /// [`Error::InvalidArgument`] if a file of [`TlsOptions`](crate::TlsOptions) cannot be used.
     pub fn connect(&mut self) -> Promise<Connected> {
         Promise::new(self.driver.connect())
+    }
+
+    /// [`connect`](Self::connect) over a stream of the program's own, in place of a TCP connection to the URL's host: a
+    /// Unix socket, a tunnel that is through. The URL says who logs in, and whether TLS goes over it.
+    ///
+    /// ```no_run
+    /// # #[cfg(unix)]
+    /// # fn f(mut client: puka::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let stream = mio::net::UnixStream::connect("/run/rabbitmq.sock")?;
+    /// client.connect_over(stream).wait(&mut client)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A connection of this kind that is lost is not made anew by [`recovery`](ClientOptions::recovery), but all that
+    /// was under way fails with its loss.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub fn connect_over(&mut self, stream: impl Stream + 'static) -> Promise<Connected> {
+        Promise::new(self.driver.connect_over(Box::new(stream)))
+    }
+
+    /// Tells the broker a new [secret](https://www.rabbitmq.com/docs/oauth2#token-expiration), before the token that
+    /// the client logged in with expires; `reason` is for the broker's log. Later logins of this client use it, too.
+    ///
+    /// # Errors
+    /// The broker closes the connection if it refuses the secret: [`Error::NotAllowed`].
+    pub fn update_secret(
+        &mut self,
+        secret: impl Into<String>,
+        reason: impl Into<ShortStr>,
+    ) -> Promise<()> {
+        Promise::new(self.driver.update_secret(secret.into(), reason.into()))
     }
 
     /// Closes the connection in order: what was asked for before is sent before. Every other open promise fails with
@@ -206,6 +292,58 @@ impl Client {
         )
     }
 
+    /// Sends a message to another program, and gives its reply:
+    /// [RPC](https://www.rabbitmq.com/tutorials/tutorial-six-python) by [direct
+    /// reply-to](https://www.rabbitmq.com/docs/direct-reply-to).
+    ///
+    /// The other program replies as usual: to the default exchange, with the request's `reply_to` as the routing key, and
+    /// with its `correlation_id`. Both are set by the client, whatever the message says of them. Any number of calls may
+    /// be under way, each on a channel of its own. A call waits 30 seconds for its reply;
+    /// [`call_timeout`](Self::call_timeout) has another limit.
+    ///
+    /// ```no_run
+    /// # fn f(mut client: puka::Client) -> puka::Result<()> {
+    /// let calls: Vec<_> = ["1", "2", "3"].map(|n| client.call("", "fibonacci", n)).into();
+    /// for call in calls {
+    ///     println!("{}", client.wait(call)?.body_str());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::NoRoute`] if no queue takes the message, [`Error::NoReply`] if no reply comes in
+    /// time, and with the errors of [`basic_publish`](Self::basic_publish).
+    pub fn call(
+        &mut self,
+        exchange: impl Into<ShortStr>,
+        routing_key: impl Into<ShortStr>,
+        message: impl Into<Message>,
+    ) -> Promise<Response> {
+        self.call_timeout(exchange, routing_key, message, CALL_TIMEOUT)
+    }
+
+    /// [`call`](Self::call), but waiting for the reply for as long as `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    pub fn call_timeout(
+        &mut self,
+        exchange: impl Into<ShortStr>,
+        routing_key: impl Into<ShortStr>,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Promise<Response> {
+        self.request(Request::Send(Box::new(Sending {
+            exchange: exchange.into(),
+            routing_key: routing_key.into(),
+            message: message.into(),
+            timeout,
+            // A time beyond the clock's reach is as good as a year.
+            deadline: now().checked_add(timeout).unwrap_or_else(|| now() + YEAR),
+        })))
+    }
+
     /// Fetches one message of a queue; `None`: it is empty.
     ///
     /// Unless it is [`no_ack`](Get::no_ack), the message holds a channel until it is settled.
@@ -263,6 +401,21 @@ impl Client {
         Promise::new(
             self.of_consumer(consumer.id(), |connection, number, consumer| {
                 connection.cancel(number, consumer);
+            }),
+        )
+    }
+
+    /// Asks the broker to give all deliveries of a consumer that are not settled again
+    /// ([basic.recover](https://www.rabbitmq.com/amqp-0-9-1-reference#basic.recover)), to this consumer or another one.
+    /// Those that the program still has cannot be settled any more ([`Error::AlreadySettled`]); those that it has not
+    /// read are dropped.
+    ///
+    /// # Errors
+    /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended.
+    pub fn basic_recover(&mut self, consumer: Promise<Delivery>) -> Promise<()> {
+        Promise::new(
+            self.of_consumer(consumer.id(), |connection, number, consumer| {
+                connection.recover(number, consumer);
             }),
         )
     }
@@ -366,6 +519,29 @@ impl Client {
         self.driver.blocked()
     }
 
+    /// Sets the callback for what becomes of the connection, in place of any other: blocked and unblocked, lost and
+    /// restored. It runs inside every wait and loop, as soon as it happens.
+    pub fn on_connection_event(
+        &mut self,
+        callback: impl FnMut(&mut Self, ConnectionEvent) + Send + 'static,
+    ) {
+        self.on_event = Some(OnEvent(Box::new(callback)));
+        self.driver.wants_notices = true;
+    }
+
+    /// A handle with which other threads can ask this client for something, and end its loop.
+    ///
+    /// # Errors
+    /// [`Error::Poll`] if the system has no more of what it takes to wake a thread.
+    pub fn handle(&mut self) -> Result<Handle> {
+        if let Some(handle) = &self.handle {
+            return Ok(handle.clone());
+        }
+        let waker = self.driver.reactor.waker();
+        let waker = waker.map_err(|error| Error::Poll(Arc::new(error)))?;
+        Ok(self.handle.insert(Handle::new(waker)).clone())
+    }
+
     /// Bytes of messages that are unsent, or sent and not yet confirmed.
     pub fn buffered(&self) -> usize {
         self.driver.buffered()
@@ -374,6 +550,14 @@ impl Client {
     /// Whether [`buffered`](Self::buffered) is below the [high-water mark](ClientOptions::high_water_mark).
     pub fn has_room(&self) -> bool {
         self.driver.has_room()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.handle {
+            handle.close();
+        }
     }
 }
 

@@ -1,44 +1,78 @@
-//! One client's connection, socket and promises, and the moving of bytes and results between them.
+//! One client's connection, socket and promises, and the moving of bytes and results between them. How a connection is
+//! made, and made anew, is in `dialing.rs`.
 //!
 //! Nothing of the user's runs in here: results go into the promise table, and `waiting.rs` takes them out.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
 use crate::client_options::ClientOptions;
-use crate::connection::{Config, Connection, Event, Login, Request, SLICES};
+use crate::connection::{Connection, Event, Request, SLICES};
+use crate::dialer::{Dialer, Host};
 use crate::error::{Broken, Error, Result};
+use crate::lookup::Lookup;
 use crate::message::Message;
 use crate::outcome::{Connected, Outcome};
 use crate::promise::{PromiseId, Promises};
 use crate::reactor::{Reactor, now};
-use crate::transport;
+use crate::recovery::ConnectionEvent;
 use crate::url::AmqpUrl;
-use crate::wire::MIN_FRAME_MAX;
+use crate::wire::ShortStr;
 
 /// How many writes one turn makes before it sees to reads and timers.
 const WRITES_PER_TURN: usize = 64;
 
-/// Channel epochs of one connection stay below this.
-const EPOCHS: u64 = 1 << 40;
-
 pub(crate) struct Driver {
-    url: AmqpUrl,
-    options: ClientOptions,
-    client: u32,
-    connections: u64,
-    connection: Option<Connection>,
+    pub(crate) url: AmqpUrl,
+    pub(crate) options: ClientOptions,
+    pub(crate) client: u32,
+    pub(crate) connections: u64,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) dialer: Dialer,
+    /// The addresses of the host that is tried, until they are there.
+    pub(crate) lookup: Option<Lookup>,
     pub(crate) reactor: Reactor,
     pub(crate) promises: Promises,
-    input: BytesMut,
+    pub(crate) input: BytesMut,
     /// When connecting, or closing, has taken too long.
-    deadline: Option<(Instant, &'static str)>,
+    pub(crate) deadline: Option<Deadline>,
     /// Why there is no connection, once there was one.
     pub(crate) last_error: Option<Error>,
+    /// What has become of the connection, if the program wants to know.
+    pub(crate) notices: VecDeque<ConnectionEvent>,
+    pub(crate) wants_notices: bool,
+    /// The stream was the program's own, and cannot be had again.
+    pub(crate) is_given: bool,
+    presence: Presence,
+    /// Whether something has come of the last [`flush`](Self::flush): then there may be nothing to sleep for.
+    has_news: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    pub(crate) what: &'static str,
+}
+
+/// When the program was here last, if there are heartbeats to be sent.
+#[derive(Debug, Default)]
+struct Presence {
+    last: Option<Instant>,
+    /// For how long it was away, if that was too long, and when it came back.
+    away: Option<(Duration, Instant)>,
+}
+
+impl Presence {
+    /// For how long the program was away lately. What the broker makes of that shows within a heartbeat.
+    fn away(&self, heartbeat: Duration) -> Option<Duration> {
+        let (away, since) = self.away?;
+        (now() < since + heartbeat).then_some(away)
+    }
 }
 
 /// Not what is in the buffers: the login is among it.
@@ -53,67 +87,26 @@ impl fmt::Debug for Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(client: u32, url: AmqpUrl, options: ClientOptions) -> Self {
+    pub(crate) fn new(client: u32, url: AmqpUrl, options: ClientOptions, hosts: Vec<Host>) -> Self {
         Self {
+            dialer: Dialer::new(hosts, options.shuffle_hosts),
             url,
             options,
             client,
             connections: 0,
             connection: None,
+            lookup: None,
             reactor: Reactor::new(),
             promises: Promises::new(client),
             input: BytesMut::new(),
             deadline: None,
             last_error: None,
+            notices: VecDeque::new(),
+            wants_notices: false,
+            is_given: false,
+            presence: Presence::default(),
+            has_news: false,
         }
-    }
-
-    /// Begins to connect.
-    pub(crate) fn connect(&mut self) -> PromiseId {
-        let promise = self.promises.single();
-        if self.connection.is_some() {
-            self.promises
-                .settle(promise.number, Err(Error::AlreadyConnected));
-            return promise;
-        }
-        if (1..MIN_FRAME_MAX).contains(&self.options.frame_max) {
-            let error = format!(
-                "frame_max is {}, and AMQP asks for {MIN_FRAME_MAX} at least",
-                self.options.frame_max
-            );
-            self.promises
-                .settle(promise.number, Err(Error::InvalidArgument(error)));
-            return promise;
-        }
-        let limit = self.options.connect_timeout;
-        let deadline = now() + limit;
-        self.connections += 1;
-        let login = Login {
-            username: self.url.username.clone(),
-            password: self.url.password.clone(),
-            vhost: self.url.vhost.clone(),
-        };
-        let epoch = self.connections * EPOCHS;
-        let config = Config {
-            login,
-            options: self.options.clone(),
-            client: self.client,
-            epoch,
-        };
-        self.input.clear();
-        self.last_error = None;
-        self.connection = Some(Connection::new(promise.number, config));
-        self.deadline = Some((deadline, "connecting"));
-        let started = transport::resolve(&self.url.host, self.url.port, limit)
-            .map_err(|error| Broken::Resolve {
-                host: self.url.host.clone(),
-                error: Arc::new(error),
-            })
-            .and_then(|addresses| self.reactor.connect(addresses, deadline));
-        if let Err(broken) = started {
-            self.disconnected(broken);
-        }
-        promise
     }
 
     /// Begins to close.
@@ -122,7 +115,10 @@ impl Driver {
         match &mut self.connection {
             Some(connection) => {
                 connection.close(promise.number);
-                self.deadline = Some((now() + self.options.connect_timeout, "closing"));
+                self.deadline = Some(Deadline {
+                    at: now() + self.options.connect_timeout_or_default(),
+                    what: "closing",
+                });
                 self.collect();
             }
             None => self
@@ -130,6 +126,12 @@ impl Driver {
                 .settle(promise.number, Err(Error::NotConnected)),
         }
         promise
+    }
+
+    /// Tells the broker a new secret, which is the password from now on.
+    pub(crate) fn update_secret(&mut self, secret: String, reason: ShortStr) -> PromiseId {
+        self.url.password.clone_from(&secret);
+        self.ask(|connection, number| connection.update_secret(number, secret, &reason))
     }
 
     /// A promise of one result, for what the connection is told to do in `ask`.
@@ -173,7 +175,7 @@ impl Driver {
     ) -> PromiseId {
         if self.options.blocking_publish {
             // A poll that fails will fail again where somebody can be told.
-            while !self.has_room() && self.connection.is_some() && self.turn(None).is_ok() {}
+            while !self.has_room() && self.takes_publishes() && self.turn(None).is_ok() {}
         }
         self.ask(|connection, number| connection.publish(number, exchange, routing_key, message))
     }
@@ -188,24 +190,82 @@ impl Driver {
         Some(result)
     }
 
-    /// Results to the promises; and the end of a connection that is over.
-    fn collect(&mut self) {
+    fn takes_publishes(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| connection.refusal().is_none())
+    }
+
+    /// Results to the promises; and what follows when the connection has done with its socket.
+    pub(crate) fn collect(&mut self) {
         let Some(connection) = &mut self.connection else {
             return;
         };
         while let Some(event) = connection.poll_event() {
+            self.has_news = true;
             match event {
                 Event::Settled(number, result) => {
                     if let Ok(Outcome::Connected(_)) = result {
-                        self.deadline = None;
+                        self.dialer.is_up(now());
+                        let recovers = self.options.recovery.is_some() && !self.is_given;
+                        connection.set_retry(recovers);
                     }
                     self.promises.settle(number, result);
                 }
                 Event::Delivery(number, delivery) => self.promises.deliver(number, delivery),
+                Event::Stale(number) => self.promises.drop_deliveries(number),
+                Event::Changed(event) => {
+                    if let ConnectionEvent::Restored(_) = event {
+                        self.dialer.is_up(now());
+                    }
+                    if self.wants_notices {
+                        self.notices.push_back(event);
+                    }
+                }
             }
         }
         if connection.is_over() {
             self.say_goodbye();
+        } else if connection.is_suspended() {
+            self.redial();
+        } else if connection.is_up() && self.deadline.is_some_and(|deadline| deadline.is_connect())
+        {
+            self.deadline = None;
+            self.keep();
+        }
+    }
+
+    /// Has heartbeats sent while the program is elsewhere, if it wants that.
+    fn keep(&mut self) {
+        let heartbeat = self.heartbeat();
+        self.presence = Presence {
+            last: heartbeat.map(|_| now()),
+            away: None,
+        };
+        if let Some(heartbeat) = heartbeat.filter(|_| self.options.keeper)
+            && let Err(error) = self.reactor.keep(heartbeat / 2)
+        {
+            log::warn!("there is no thread to keep the connection: {error}");
+        }
+    }
+
+    /// The interval that was agreed on.
+    fn heartbeat(&self) -> Option<Duration> {
+        let connected = self.connection.as_ref()?.connected()?;
+        (connected.heartbeat > 0).then(|| Duration::from_secs(connected.heartbeat.into()))
+    }
+
+    /// The program is here; notes for how long it was elsewhere.
+    pub(crate) fn is_present(&mut self) {
+        if let Some(last) = self.presence.last {
+            let now = now();
+            let away = now.saturating_duration_since(last);
+            if self
+                .heartbeat()
+                .is_some_and(|heartbeat| away > 2 * heartbeat)
+            {
+                self.presence.away = Some((away, now));
+            }
+            self.presence.last = Some(now);
         }
     }
 
@@ -215,12 +275,35 @@ impl Driver {
             self.last_error = connection.take_end();
             let _ = write_all(&mut self.reactor, &mut connection);
         }
+        self.dialer.reset();
+        self.drop_socket();
+    }
+
+    pub(crate) fn drop_socket(&mut self) {
         self.reactor.drop_socket();
         self.input.clear();
         self.deadline = None;
+        self.lookup = None;
+        self.presence = Presence::default();
     }
 
-    fn disconnected(&mut self, broken: Broken) {
+    /// The last frames to a socket that is given up.
+    pub(crate) fn write_rest(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            let _ = write_all(&mut self.reactor, connection);
+        }
+    }
+
+    pub(crate) fn disconnected(&mut self, broken: Broken) {
+        let broken = match (broken, self.heartbeat()) {
+            (broken @ (Broken::Eof | Broken::Io(_)), Some(interval)) if !self.options.keeper => {
+                match self.presence.away(interval) {
+                    Some(away) => Broken::Away { away, interval },
+                    None => broken,
+                }
+            }
+            (broken, _) => broken,
+        };
         if let Some(connection) = &mut self.connection {
             connection.handle_disconnect(broken);
         }
@@ -230,10 +313,13 @@ impl Driver {
 
     /// Writes what there is, as far as the socket takes it.
     pub(crate) fn flush(&mut self) {
+        self.has_news = false;
+        self.is_present();
         let Some(connection) = &mut self.connection else {
             return;
         };
-        if connection.out.is_empty() && !self.reactor.is_connecting() {
+        let nothing = connection.out.is_empty() && !self.reactor.wants_write();
+        if nothing && !self.reactor.is_connecting() {
             return;
         }
         if let Err(broken) = write_all(&mut self.reactor, connection) {
@@ -257,7 +343,7 @@ impl Driver {
         };
         let result = reactor.read(input, |input| {
             connection.handle_input(input, now());
-            !connection.is_over()
+            !connection.is_done()
         });
         // What came before an end comes before it.
         self.collect();
@@ -269,11 +355,12 @@ impl Driver {
     /// Sees to every timer whose time has come.
     pub(crate) fn handle_timeout(&mut self) {
         let now = now();
-        if self.deadline.is_some_and(|(deadline, _)| now >= deadline)
-            && let Some((_, what)) = self.deadline.take()
+        self.handle_dialing(now);
+        if self.deadline.is_some_and(|deadline| now >= deadline.at)
+            && let Some(Deadline { what, .. }) = self.deadline.take()
         {
             // The addresses that were tried say more than the time does.
-            let limit = self.options.connect_timeout;
+            let limit = self.options.connect_timeout_or_default();
             let broken = self
                 .reactor
                 .handle_timeout()
@@ -284,6 +371,12 @@ impl Driver {
         if let Err(broken) = self.reactor.handle_timeout() {
             return self.disconnected(broken);
         }
+        let is_silent = |connection: &Connection| connection.is_silent(now);
+        if self.connection.as_ref().is_some_and(is_silent) {
+            // The program may have been elsewhere, with the broker's heartbeats unread.
+            self.reactor.set_readable();
+            self.read();
+        }
         if let Some(connection) = &mut self.connection {
             connection.handle_timeout(now);
             self.collect();
@@ -293,17 +386,26 @@ impl Driver {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let timers = [
-            self.deadline.map(|(deadline, _)| deadline),
+            self.deadline.map(|deadline| deadline.at),
+            self.dialing_timeout(),
             self.reactor.poll_timeout(),
             self.connection.as_ref().and_then(Connection::poll_timeout),
         ];
         timers.into_iter().flatten().min()
     }
 
+    /// How long one may sleep after a [`flush`](Self::flush).
+    pub(crate) fn wake_time(&self) -> Option<Instant> {
+        if self.has_news {
+            return Some(now());
+        }
+        self.next_timeout()
+    }
+
     /// Writes, sleeps until something happens or the time is up (`None` is for ever), reads, and sees to the timers.
     pub(crate) fn turn(&mut self, until: Option<Instant>) -> Result<()> {
         self.flush();
-        let wake = [until, self.next_timeout()].into_iter().flatten().min();
+        let wake = [until, self.wake_time()].into_iter().flatten().min();
         self.reactor
             .poll(wake)
             .map_err(|error| Error::Poll(Arc::new(error)))?;
@@ -313,6 +415,9 @@ impl Driver {
 
     /// Uses what a poll has told, and sees to the timers.
     pub(crate) fn after_poll(&mut self) {
+        if let Some(last) = &mut self.presence.last {
+            *last = now();
+        }
         self.flush();
         self.read();
         self.handle_timeout();
@@ -350,11 +455,21 @@ impl Driver {
             .connection
             .as_ref()
             .is_some_and(|connection| !connection.out.is_empty());
-        unsent || self.reactor.is_connecting()
+        unsent || self.reactor.wants_write() || self.reactor.is_connecting()
     }
 }
 
+impl Deadline {
+    pub(crate) fn is_connect(self) -> bool {
+        self.what == CONNECTING
+    }
+}
+
+/// What a [`Deadline`] is for.
+pub(crate) const CONNECTING: &str = "connecting";
+
 fn write_all(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), Broken> {
+    reactor.flush()?;
     for _ in 0..WRITES_PER_TURN {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let used = connection.out.slices(&mut slices);
@@ -367,5 +482,6 @@ fn write_all(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), B
         }
         connection.handle_written(count, now());
     }
+    reactor.set_idle(connection.out.is_empty());
     Ok(())
 }

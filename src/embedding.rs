@@ -23,6 +23,7 @@ impl Client {
 
     /// The socket is readable: reads it empty. No callback runs; see [`run_any_callbacks`](Self::run_any_callbacks).
     pub fn on_read(&mut self) {
+        self.driver.is_present();
         self.driver.reactor.set_readable();
         while self.driver.reactor.is_readable() {
             self.driver.read();
@@ -49,7 +50,7 @@ impl Client {
     /// How long until [`on_timeout`](Self::on_timeout) or [`run_any_callbacks`](Self::run_any_callbacks) has to be
     /// called; `None`: not before the socket is ready. Ask anew after any other call.
     pub fn next_timeout(&self) -> Option<Duration> {
-        if self.driver.promises.runnable() > 0 {
+        if self.has_work() {
             return Some(Duration::ZERO);
         }
         let next = self.driver.next_timeout()?;

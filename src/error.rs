@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::message::Returned;
 use crate::promise::PromiseId;
+use crate::tls_failure::TlsFailure;
 use crate::wire::method_name;
 
 /// A `Result` with this crate's [`Error`].
@@ -97,6 +98,14 @@ pub enum Error {
     /// This message was surely never taken by the broker: to publish it again cannot double it.
     #[error("not sent: {0}")]
     NotSent(Box<Self>),
+    /// The broker has taken no messages for longer than
+    /// [`blocked_timeout`](crate::ClientOptions::blocked_timeout), for this reason
+    /// ([connection.blocked](https://www.rabbitmq.com/docs/connection-blocked)).
+    #[error("the broker takes no messages at the moment: {}", Printable(.0))]
+    Blocked(String),
+    /// No reply to a [call](crate::Client::call) came in that time. The other program may be at work on it yet.
+    #[error("no reply within {0:?}: does anybody serve that queue?")]
+    NoReply(Duration),
     /// This message may be in its queues or not: the cause came before the broker's confirm.
     #[error("outcome unknown, the message may have arrived or not: {0}")]
     OutcomeUnknown(Box<Self>),
@@ -149,6 +158,9 @@ pub enum Error {
     /// The promise's callback has run, and taken the delivery.
     #[error("the delivery went to the promise's callback")]
     HandledByCallback,
+    /// A [`Handle`](crate::Handle) whose client was dropped.
+    #[error("the client was dropped")]
+    ClientGone,
     /// The system's poll failed.
     #[error("polling failed: {0}")]
     Poll(Arc<io::Error>),
@@ -189,6 +201,9 @@ pub enum Broken {
     /// No address of the host answered; what each said.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// No [host](crate::ClientOptions::hosts) could be connected to: each one, and why.
+    #[error("no host could be connected to: {}", Failures(.0))]
+    Hosts(Arc<Vec<(String, Error)>>),
     /// The socket failed.
     #[error("{0}")]
     Io(Arc<io::Error>),
@@ -203,9 +218,36 @@ pub enum Broken {
         /// The limit.
         limit: Duration,
     },
+    /// The broker gave up a client that sent no heartbeats, because the program was busy elsewhere.
+    #[error(
+        "the broker closed the socket: the program did not run the client for {away:?}, and the heartbeat is {interval:?}; \
+         see ClientOptions::keeper, or ask for no heartbeats"
+    )]
+    Away {
+        /// For how long the client did not run.
+        away: Duration,
+        /// The heartbeat that was agreed on.
+        interval: Duration,
+    },
     /// Nothing came from the broker for two heartbeat intervals.
     #[error("no sign of life from the broker for {0:?} (two heartbeats)")]
     Heartbeat(Duration),
+    /// The TLS session could not be set up, or failed.
+    #[error("TLS: {0}")]
+    Tls(TlsFailure),
+}
+
+/// Hosts, and what came of each.
+struct Failures<'a>(&'a [(String, Error)]);
+
+impl fmt::Display for Failures<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (host, error)) in self.0.iter().enumerate() {
+            let between = if index == 0 { "" } else { "; " };
+            write!(f, "{between}{host}: {error}")?;
+        }
+        Ok(())
+    }
 }
 
 /// The broker's words on what it refused, or ours on what it may not say.

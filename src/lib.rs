@@ -118,11 +118,13 @@
 
 // The files, from the user's side down; each is ignorant of those before it.
 //   client.rs       puka's calls             waiting.rs    wait and loop      embedding.rs  your own loop
-//   client_options.rs  options.rs  what a user may say
-//   message.rs  error.rs  outcome.rs  what comes back
+//   client_options.rs  options.rs  tls_options.rs  recovery.rs  what a user may say
+//   message.rs  error.rs  tls_failure.rs  outcome.rs  what comes back
+//   handle.rs       the client from other threads
 //   promise.rs      numbers to results (ranges.rs: those that succeeded and nobody asked for)
 //   driver.rs       joins the layers         url.rs        amqp://
-//   reactor.rs      mio (group.rs: several)  transport.rs  the socket
+//   dialing.rs      making a connection      dialer.rs     which host, and when     lookup.rs  its addresses
+//   reactor.rs      mio (group.rs: several)  transport/    the socket, TLS
 //   connection/     the protocol, without socket or clock
 //   wire/           AMQP 0-9-1 bytes
 
@@ -134,16 +136,23 @@ struct Readme;
 mod client;
 mod client_options;
 mod connection;
+mod dialer;
+mod dialing;
 mod driver;
 mod embedding;
 mod error;
 mod group;
+mod handle;
+mod lookup;
 mod message;
 mod options;
 mod outcome;
 mod promise;
 mod ranges;
 mod reactor;
+mod recovery;
+mod tls_failure;
+mod tls_options;
 mod transport;
 mod url;
 mod waiting;
@@ -152,14 +161,19 @@ mod wire;
 pub use bytes::Bytes;
 
 pub use client::Client;
-pub use client_options::ClientOptions;
+pub use client_options::{AuthMechanism, ClientOptions};
 pub use error::{Broken, CancelledBy, Error, Reply, Result};
-pub use message::{Delivery, Message, Returned};
+pub use handle::Handle;
+pub use message::{Delivery, Message, Response, Returned};
 pub use options::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
     QueueDeclare, QueueDelete, Requeue,
 };
 pub use outcome::{Answer, CancelOk, Connected, QueueDeclareOk};
 pub use promise::{Promise, PromiseId};
+pub use recovery::{ConnectionEvent, Recovery, Restored};
+pub use tls_failure::TlsFailure;
+pub use tls_options::TlsOptions;
+pub use transport::Stream;
 pub use waiting::{loop_forever, loop_timeout};
 pub use wire::{FieldTable, FieldValue, Properties, ShortStr};

@@ -227,6 +227,28 @@ impl fmt::Debug for Delivery {
     }
 }
 
+/// The reply to a [call](crate::Client::call).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Response {
+    /// The body.
+    pub body: Bytes,
+    /// The properties.
+    pub properties: Properties,
+}
+
+impl Response {
+    /// The header of that name.
+    pub fn header(&self, name: &str) -> Option<FieldValue> {
+        self.properties.headers.get(name)
+    }
+
+    /// The body as text; what is not UTF-8 is replaced.
+    pub fn body_str(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+}
+
 /// A `mandatory` message that reached no queue, as the broker gave it back.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Printable, Result};
-use crate::message::Delivery;
+use crate::message::{Delivery, Response};
 use crate::wire::{FieldTable, FieldValue, ShortStr};
 
 /// What the broker said when the connection was made, and what both agreed on.
@@ -97,6 +97,7 @@ pub enum Outcome {
     MessageCount(u32),
     Got(Option<Box<Delivery>>),
     CancelOk(CancelOk),
+    Response(Box<Response>),
 }
 
 /// One thing that a promise gives.
@@ -125,6 +126,7 @@ impl Item {
             Outcome::Got(None) => Outcome::Got(None),
             Outcome::Got(Some(_)) => return None,
             Outcome::CancelOk(ok) => Outcome::CancelOk(ok.clone()),
+            Outcome::Response(response) => Outcome::Response(response.clone()),
         }))
     }
 }
@@ -165,5 +167,6 @@ replies! {
     Item::Outcome(Outcome::MessageCount(count)) => u32: count;
     Item::Outcome(Outcome::Got(delivery)) => Option<Delivery>: delivery.map(|delivery| *delivery);
     Item::Outcome(Outcome::CancelOk(ok)) => CancelOk: ok;
+    Item::Outcome(Outcome::Response(response)) => Response: *response;
     Item::Delivery(delivery) => Delivery: delivery;
 }

@@ -317,6 +317,15 @@ impl Promises {
         }
     }
 
+    /// The deliveries of a consumer that nobody has read will come again.
+    pub(crate) fn drop_deliveries(&mut self, number: u64) {
+        if let Some(entry) = self.entries.get_mut(&number)
+            && let State::Consumer { deliveries, .. } = &mut entry.state
+        {
+            deliveries.clear();
+        }
+    }
+
     fn enqueue(&mut self, number: u64) {
         if let Some(entry) = self.entries.get_mut(&number)
             && !entry.queued

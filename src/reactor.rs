@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::error::Broken;
-use crate::transport::{ReadOutcome, Transport};
+use crate::transport::{ReadOutcome, SocketOptions, Stream, TlsConfig, Transport};
 
 /// The clock: this crate's only one.
 pub(crate) fn now() -> Instant {
@@ -24,6 +24,10 @@ pub(crate) fn now() -> Instant {
 
 /// How many reads one turn makes before it sees to writes and timers.
 const READS_PER_TURN: usize = 16;
+
+/// In this reactor's own poll.
+const SOCKET: Token = Token(0);
+const WAKER: Token = Token(1);
 
 #[derive(Debug)]
 pub(crate) struct Reactor {
@@ -56,6 +60,39 @@ struct Connecting {
     /// When all of them have.
     last_deadline: Instant,
     failures: Vec<String>,
+    options: SocketOptions,
+    tls: Option<Security>,
+}
+
+/// TLS, and the name that the peer's certificate must have.
+pub(crate) type Security = (TlsConfig, String);
+
+impl Connecting {
+    /// Begins to connect to the next address.
+    fn next(mut self) -> Result<(Transport, Self), Broken> {
+        while let Some(address) = self.next.pop_front() {
+            let now = now();
+            let left = self.last_deadline.saturating_duration_since(now);
+            match Transport::connect(address, &self.options) {
+                Ok(mut transport) => {
+                    log::debug!("connecting to {address}");
+                    if let Some((config, name)) = &self.tls {
+                        transport.secure(config, name)?;
+                    }
+                    self.address = address;
+                    // Each that is left has its share of the time.
+                    let shares = u32::try_from(self.next.len() + 1).unwrap_or(u32::MAX);
+                    self.deadline = now + left / shares;
+                    return Ok((transport, self));
+                }
+                Err(error) => self.failures.push(format!("{address}: {error}")),
+            }
+        }
+        if self.failures.is_empty() {
+            self.failures.push("the host has no address".into());
+        }
+        Err(Broken::Connect(self.failures.join("; ")))
+    }
 }
 
 impl Reactor {
@@ -73,52 +110,54 @@ impl Reactor {
         &mut self,
         addresses: Vec<SocketAddr>,
         deadline: Instant,
+        options: SocketOptions,
+        tls: Option<Security>,
     ) -> Result<(), Broken> {
-        self.try_next(addresses.into(), deadline, Vec::new())
+        self.try_next(Connecting {
+            address: SocketAddr::from(([0; 4], 0)), // None yet.
+            next: addresses.into(),
+            deadline,
+            last_deadline: deadline,
+            failures: Vec::new(),
+            options,
+            tls,
+        })
     }
 
-    fn try_next(
-        &mut self,
-        mut next: VecDeque<SocketAddr>,
-        last_deadline: Instant,
-        mut failures: Vec<String>,
-    ) -> Result<(), Broken> {
+    fn try_next(&mut self, connecting: Connecting) -> Result<(), Broken> {
         self.drop_socket();
-        while let Some(address) = next.pop_front() {
-            let now = now();
-            let left = last_deadline.saturating_duration_since(now);
-            let share = left / u32::try_from(next.len() + 1).unwrap_or(u32::MAX);
-            match Transport::connect(address) {
-                Ok(transport) => {
-                    log::debug!("connecting to {address}");
-                    let deadline = now + share;
-                    let connecting = Connecting {
-                        address,
-                        next,
-                        deadline,
-                        last_deadline,
-                        failures,
-                    };
-                    let socket = Socket {
-                        transport,
-                        connecting: Some(connecting),
-                        in_poll: false,
-                        is_readable: false,
-                        must_drain: false,
-                        is_writable: true,
-                    };
-                    self.socket = Some(socket);
-                    return self
-                        .register_elsewhere()
-                        .map_err(|error| Broken::Io(Arc::new(error)));
-                }
-                Err(error) => failures.push(format!("{address}: {error}")),
-            }
+        let (transport, connecting) = connecting.next()?;
+        self.enter(transport, Some(connecting))
+    }
+
+    /// Takes over a stream that is connected.
+    pub(crate) fn adopt(
+        &mut self,
+        stream: Box<dyn Stream>,
+        tls: Option<Security>,
+    ) -> Result<(), Broken> {
+        let mut transport = Transport::over(stream);
+        if let Some((config, name)) = &tls {
+            transport.secure(config, name)?;
         }
-        if failures.is_empty() {
-            failures.push("the host has no address".into());
-        }
-        Err(Broken::Connect(failures.join("; ")))
+        self.enter(transport, None)
+    }
+
+    fn enter(
+        &mut self,
+        transport: Transport,
+        connecting: Option<Connecting>,
+    ) -> Result<(), Broken> {
+        self.socket = Some(Socket {
+            transport,
+            connecting,
+            in_poll: false,
+            is_readable: false,
+            must_drain: false,
+            is_writable: true,
+        });
+        self.register_elsewhere()
+            .map_err(|error| Broken::Io(Arc::new(error)))
     }
 
     /// Whether the socket is connected, trying the next address where one failed.
@@ -139,23 +178,20 @@ impl Reactor {
             Ok(false) => "no answer in time".to_owned(),
             Err(error) => error.to_string(),
         };
-        if let Some(Connecting {
-            address,
-            next,
-            last_deadline,
-            mut failures,
-            ..
-        }) = socket.connecting.take()
-        {
+        if let Some(mut connecting) = socket.connecting.take() {
+            let address = connecting.address;
             log::debug!("cannot connect to {address}: {failure}");
-            failures.push(format!("{address}: {failure}"));
-            self.try_next(next, last_deadline, failures)?;
+            connecting.failures.push(format!("{address}: {failure}"));
+            self.try_next(connecting)?;
         }
         Ok(false)
     }
 
     /// Closes the socket.
     pub(crate) fn drop_socket(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.transport.goodbye();
+        }
         // The poll forgets a socket that is closed.
         self.socket = None;
     }
@@ -168,16 +204,28 @@ impl Reactor {
         } else {
             until
         };
-        let (Some((poll, events)), Some(socket)) = (&mut self.poll, &mut self.socket) else {
+        let Some((poll, events)) = &mut self.poll else {
             return Ok(());
         };
         poll_until(poll, events, until)?;
-        for event in &*events {
+        let Some(socket) = &mut self.socket else {
+            return Ok(());
+        };
+        for event in events.iter().filter(|event| event.token() == SOCKET) {
             socket.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
             socket.must_drain |= event.is_read_closed() || event.is_error();
             socket.is_writable |= event.is_writable() || event.is_error();
         }
         Ok(())
+    }
+
+    /// What wakes this reactor's own poll up; there may be one.
+    pub(crate) fn waker(&mut self) -> io::Result<mio::Waker> {
+        self.enter_poll()?;
+        match &self.poll {
+            Some((poll, _)) => mio::Waker::new(poll.registry(), WAKER),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     /// Puts the socket into this reactor's own poll, if it is not there yet.
@@ -189,7 +237,7 @@ impl Reactor {
         if let Some(socket) = self.socket.as_mut().filter(|socket| !socket.in_poll) {
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry()
-                .register(socket.transport.source(), Token(0), interest)?;
+                .register(socket.transport.source(), SOCKET, interest)?;
             socket.in_poll = true;
         }
         Ok(())
@@ -252,10 +300,40 @@ impl Reactor {
                         break;
                     }
                 }
-                Err(error) => return Err(Broken::Io(Arc::new(error))),
+                Err(broken) => return Err(broken),
             }
         }
         Ok(())
+    }
+
+    /// Whether the transport has bytes for the socket that it was given before.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.socket
+            .as_ref()
+            .is_some_and(|socket| socket.transport.wants_write())
+    }
+
+    /// Writes those.
+    pub(crate) fn flush(&mut self) -> Result<(), Broken> {
+        if self.wants_write() {
+            self.write(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Has a thread write a heartbeat after so much silence.
+    pub(crate) fn keep(&mut self, every: Duration) -> io::Result<()> {
+        match &mut self.socket {
+            Some(socket) => socket.transport.keep(every),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether everything written so far ends with a whole frame, and nothing is left.
+    pub(crate) fn set_idle(&mut self, idle: bool) {
+        if let Some(socket) = &mut self.socket {
+            socket.transport.set_idle(idle);
+        }
     }
 
     /// Writes once; 0: the socket takes nothing for now.
@@ -266,13 +344,12 @@ impl Reactor {
         let Some(socket) = self.socket.as_mut().filter(|socket| socket.is_writable) else {
             return Ok(0);
         };
-        match socket.transport.write(slices) {
-            Ok(Some(count)) => Ok(count),
-            Ok(None) => {
+        match socket.transport.write(slices)? {
+            Some(count) => Ok(count),
+            None => {
                 socket.is_writable = false;
                 Ok(0)
             }
-            Err(error) => Err(Broken::Io(Arc::new(error))),
         }
     }
 
@@ -412,14 +489,13 @@ mod tests {
     fn connect(addresses: Vec<SocketAddr>) -> Result<SocketAddr, Broken> {
         let mut reactor = Reactor::new();
         let deadline = now() + Duration::from_secs(30);
-        reactor.connect(addresses, deadline)?;
+        reactor.connect(addresses, deadline, SocketOptions::default(), None)?;
         while reactor.is_connecting() {
             reactor.poll(reactor.poll_timeout()).unwrap();
             reactor.handle_timeout()?;
         }
         let socket = reactor.socket.unwrap();
-        let mut transport = socket.transport;
-        Ok(transport.source().peer_addr().unwrap())
+        Ok(socket.transport.peer_addr().unwrap())
     }
 
     #[test]

@@ -1,15 +1,26 @@
-//! `amqp://user:password@host:port/vhost`, as RabbitMQ's [URI specification](https://www.rabbitmq.com/docs/uri-spec)
-//! has it, with puka's two liberties: every part has a default, and an empty vhost is `/`.
+//! `amqp://user:password@host:port/vhost?name=value`, as RabbitMQ's [URI
+//! specification](https://www.rabbitmq.com/docs/uri-spec) and its [query
+//! parameters](https://www.rabbitmq.com/docs/uri-query-parameters) have it, with puka's two liberties: every part has a
+//! default, and an empty vhost is `/`.
 //!
 //! The `url` crate checks the host. The rest is cut by hand: that crate does not decode, and refuses URLs without a
 //! host, which puka takes. No error shows any part of the URL, for there may be a password in it.
 
 use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
 
-use url::Host;
+use url::{Host, form_urlencoded};
+
+use crate::client_options::{AuthMechanism, ClientOptions};
+
+/// Every query parameter, for the error that lists them.
+const PARAMETERS: &str = "heartbeat (seconds), connection_timeout (milliseconds), channel_max, frame_max, \
+    auth_mechanism (plain, amqplain or external; may be repeated), connection_name, and for amqps:// cacertfile, \
+    certfile, keyfile, verify (verify_peer or verify_none), server_name_indication";
 
 /// Where to connect, and as whom. `Debug` does not show the password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct AmqpUrl {
     pub(crate) tls: bool,
     /// An IPv6 address is without its brackets.
@@ -17,7 +28,11 @@ pub(crate) struct AmqpUrl {
     pub(crate) port: u16,
     pub(crate) username: String,
     pub(crate) password: String,
+    /// Whether the URL names a user, or the default does.
+    pub(crate) has_login: bool,
     pub(crate) vhost: String,
+    /// What the query says.
+    pub(crate) options: ClientOptions,
 }
 
 impl AmqpUrl {
@@ -41,17 +56,13 @@ impl AmqpUrl {
         if rest.contains('#') {
             return Err("it has a fragment; a # in a part is written %23".into());
         }
-        if rest.contains('?') {
-            return Err(
-                "it has a query, but no query parameter is known: options are set in ClientOptions; \
-                 a ? in a part is written %3f"
-                    .into(),
-            );
-        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let options = parse_query(query, tls)?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if path.contains('/') {
             return Err("its path has more than one segment; a / in a part is written %2f".into());
         }
+        let has_login = authority.contains('@');
         let (login, address) = authority.rsplit_once('@').unwrap_or(("guest", authority));
         let (username, password) = login.split_once(':').unwrap_or((login, "guest"));
         let (host, port) = parse_address(address)?;
@@ -59,11 +70,14 @@ impl AmqpUrl {
             tls,
             host,
             port: port.unwrap_or(if tls { 5671 } else { 5672 }),
-            username: decode_login(username, "user")?,
+            username: short(decode_login(username, "user")?, "user")?,
+            // A token may be long.
             password: decode_login(password, "password")?,
+            has_login,
+            options,
             vhost: match path {
                 "" => "/".into(),
-                path => decode(path, "vhost")?,
+                path => short(decode(path, "vhost")?, "vhost")?,
             },
         })
     }
@@ -81,8 +95,77 @@ impl fmt::Debug for AmqpUrl {
     }
 }
 
+fn parse_query(query: &str, tls: bool) -> Result<ClientOptions, String> {
+    let mut options = ClientOptions::default();
+    let mut seen: Vec<String> = Vec::new();
+    for (index, (name, value)) in form_urlencoded::parse(query.as_bytes()).enumerate() {
+        let value = value.into_owned();
+        if name != "auth_mechanism" && seen.iter().any(|other| *other == name) {
+            return Err(format!("the query names {name} twice"));
+        }
+        let is_tls = matches!(
+            &*name,
+            "cacertfile" | "certfile" | "keyfile" | "verify" | "server_name_indication"
+        );
+        if is_tls && !tls {
+            return Err(format!(
+                "{name} is of no use without TLS: the scheme for that is amqps"
+            ));
+        }
+        match &*name {
+            "heartbeat" => options.heartbeat = Some(number(&name, &value)?),
+            "channel_max" => options.channel_max = Some(number(&name, &value)?),
+            "frame_max" => options.frame_max = Some(number(&name, &value)?),
+            "connection_timeout" => {
+                options.connect_timeout = Some(Duration::from_millis(number(&name, &value)?));
+            }
+            "auth_mechanism" => options.auth_mechanisms.push(mechanism(&value)?),
+            "connection_name" => options = options.connection_name(value),
+            "cacertfile" => options.tls.ca_file = Some(value.into()),
+            "certfile" => options.tls.certificate_file = Some(value.into()),
+            "keyfile" => options.tls.key_file = Some(value.into()),
+            "server_name_indication" => options.tls.server_name = Some(value),
+            "verify" => match &*value {
+                "verify_peer" => options.tls.accept_any_certificate = Some(false),
+                "verify_none" => options.tls.accept_any_certificate = Some(true),
+                _ => return Err("verify is neither verify_peer nor verify_none".into()),
+            },
+            _ => {
+                // It may be the rest of a password.
+                return Err(format!(
+                    "query parameter {} is unknown; known are {PARAMETERS}; a ? in a part is written %3f",
+                    index + 1
+                ));
+            }
+        }
+        seen.push(name.into_owned());
+    }
+    if options.tls.certificate_file.is_some() != options.tls.key_file.is_some() {
+        return Err("certfile and keyfile come together or not at all".into());
+    }
+    Ok(options)
+}
+
+fn number<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{name} is no number, or too large a one"))
+}
+
+fn mechanism(value: &str) -> Result<AuthMechanism, String> {
+    let known = [
+        AuthMechanism::Plain,
+        AuthMechanism::AmqPlain,
+        AuthMechanism::External,
+    ];
+    known
+        .into_iter()
+        .find(|known| known.name().eq_ignore_ascii_case(value))
+        .ok_or_else(|| "auth_mechanism is none of plain, amqplain and external".into())
+}
+
 /// `host`, `host:port`, or an IPv6 address in brackets; each may be missing.
-fn parse_address(address: &str) -> Result<(String, Option<u16>), String> {
+pub(crate) fn parse_address(address: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match address.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => (address, ""),
@@ -121,6 +204,14 @@ fn decode_login(text: &str, what: &str) -> Result<String, String> {
     Ok(text)
 }
 
+/// What AMQP has only a short string for.
+fn short(text: String, what: &str) -> Result<String, String> {
+    match text.len() {
+        0..=255 => Ok(text),
+        len => Err(format!("the {what} has {len} bytes; 255 are the most")),
+    }
+}
+
 /// Undoes percent-encoding.
 fn decode(text: &str, what: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -137,12 +228,6 @@ fn decode(text: &str, what: &str) -> Result<String, String> {
             ));
         };
         bytes.push((high * 16 + low) as u8);
-    }
-    if bytes.len() > 255 {
-        return Err(format!(
-            "the {what} has {} bytes; 255 are the most",
-            bytes.len()
-        ));
     }
     String::from_utf8(bytes).map_err(|_| format!("the {what} is not UTF-8 when decoded"))
 }
@@ -164,6 +249,7 @@ mod tests {
             host,
             port,
             tls,
+            ..
         } = &parsed;
         let parts: Parts<'_> = (username, password, vhost, host, *port, *tls);
         assert_eq!(parts, expected, "{url}");
@@ -267,12 +353,37 @@ mod tests {
             ("amqp://host/\n", "there is a control character in it"),
             ("amqp://host/#top", "it has a fragment"),
             (
-                "amqp://host/?heartbeat=10",
-                "it has a query, but no query parameter is known",
+                "amqp://host/?heartbeat=10&x=1",
+                "query parameter 2 is unknown; known are heartbeat",
             ),
             (
-                "amqp://host?",
-                "it has a query, but no query parameter is known",
+                "amqp://host/?heartbeat=1&heartbeat=2",
+                "the query names heartbeat twice",
+            ),
+            ("amqp://host/?heartbeat", "heartbeat is no number"),
+            (
+                "amqp://host/?channel_max=65536",
+                "channel_max is no number, or too large",
+            ),
+            (
+                "amqp://host/?connection_timeout=-1",
+                "connection_timeout is no number",
+            ),
+            (
+                "amqp://host/?auth_mechanism=cram",
+                "auth_mechanism is none of plain",
+            ),
+            (
+                "amqp://host/?verify=verify_peer",
+                "verify is of no use without TLS",
+            ),
+            (
+                "amqps://host/?verify=yes",
+                "verify is neither verify_peer nor verify_none",
+            ),
+            (
+                "amqps://host/?certfile=a",
+                "certfile and keyfile come together",
             ),
             ("amqp://host/a/b", "its path has more than one segment"),
             ("amqp://host//", "its path has more than one segment"),
@@ -315,19 +426,59 @@ mod tests {
     }
 
     #[test]
-    fn user_password_and_vhost_have_255_bytes_at_most() {
+    fn the_query_has_rabbitmqs_parameters() {
+        let url = "amqps://host/v?heartbeat=7&connection_timeout=1500&channel_max=9&frame_max=8192&auth_mechanism=external\
+                   &auth_mechanism=plain&connection_name=a%20b+c&cacertfile=%2Fca.pem&certfile=c.pem&keyfile=k.pem\
+                   &verify=verify_none&server_name_indication=other";
+        let url = AmqpUrl::parse(url).unwrap();
+        let options = &url.options;
+        assert_eq!((&*url.vhost, options.heartbeat), ("v", Some(7)));
+        assert_eq!(options.connect_timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(
+            (options.channel_max, options.frame_max),
+            (Some(9), Some(8192))
+        );
+        assert_eq!(
+            options.auth_mechanisms,
+            [AuthMechanism::External, AuthMechanism::Plain]
+        );
+        let name = options.client_properties.get("connection_name").unwrap();
+        assert_eq!(name.as_str(), Some("a b c"));
+        let tls = &options.tls;
+        assert_eq!(tls.ca_file, Some("/ca.pem".into()));
+        assert_eq!(tls.certificate_file, Some("c.pem".into()));
+        assert_eq!(tls.key_file, Some("k.pem".into()));
+        assert_eq!(tls.server_name.as_deref(), Some("other"));
+        assert_eq!(tls.accept_any_certificate, Some(true));
+        assert_parts("amqp://host?", ("guest", "guest", "/", "host", 5672, false));
+    }
+
+    #[test]
+    fn what_the_code_says_wins_over_the_url() {
+        let url =
+            AmqpUrl::parse("amqp://host/?heartbeat=7&frame_max=8192&connection_name=url").unwrap();
+        let options = ClientOptions::new()
+            .heartbeat(3)
+            .connection_name("code")
+            .or(url.options);
+        assert_eq!(
+            (options.heartbeat, options.frame_max),
+            (Some(3), Some(8192))
+        );
+        let name = options.client_properties.get("connection_name").unwrap();
+        assert_eq!(name.as_str(), Some("code"));
+    }
+
+    #[test]
+    fn user_and_vhost_have_255_bytes_at_most_and_a_password_may_have_more() {
         let (most, more) = ("%41".repeat(255), "%41".repeat(256));
-        let decoded = "A".repeat(255);
+        let (decoded, token) = ("A".repeat(255), "A".repeat(256));
         assert_parts(
-            &format!("amqp://{most}:{most}@host/{most}"),
-            (&decoded, &decoded, &decoded, "host", 5672, false),
+            &format!("amqp://{most}:{more}@host/{most}"),
+            (&decoded, &token, &decoded, "host", 5672, false),
         );
         for (url, what) in [
             (format!("amqp://{more}@host"), "the user has 256 bytes"),
-            (
-                format!("amqp://u:{more}@host"),
-                "the password has 256 bytes",
-            ),
             (format!("amqp://host/{more}"), "the vhost has 256 bytes"),
         ] {
             assert!(error(&url).starts_with(what), "{}", error(&url));

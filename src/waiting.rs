@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::Client;
 use crate::error::{Error, Result};
 use crate::group::Group;
+use crate::handle::Handle;
 use crate::outcome::{Answer, Item};
 use crate::promise::{Callback, Look, Promise, PromiseId};
 use crate::reactor::now;
@@ -90,6 +91,7 @@ impl Client {
         }
         self.driver.flush();
         loop {
+            self.run_events();
             for &id in promises {
                 if self.check(id)? == Look::Ready {
                     return Ok(id);
@@ -119,7 +121,11 @@ impl Client {
     fn wait_until(&mut self, id: PromiseId, until: Option<Instant>) -> Result<Option<Item>> {
         self.driver.flush();
         let mut turned = false;
-        while self.check(id)? != Look::Ready {
+        loop {
+            self.run_events();
+            if self.check(id)? == Look::Ready {
+                break;
+            }
             // At least one turn: a limit of zero still looks at the socket.
             if turned && until.is_some_and(|until| now() >= until) {
                 return Ok(None);
@@ -177,10 +183,66 @@ impl Client {
         self.attach(promise.id(), Callback::Each(Box::new(run)));
     }
 
-    /// Runs the callbacks of the promises that are ready now, each once at most; it neither reads nor writes.
+    /// Waits for that long, and keeps the connection alive meanwhile: heartbeats go out and are seen, what is to be
+    /// written is written. No promise's callback runs.
+    ///
+    /// A program that computes for long and has [`heartbeat`](crate::ClientOptions::heartbeat)s can call this now and
+    /// then, with no time at all.
+    ///
+    /// # Errors
+    /// The connection's end, if that comes first. [`Error::NotConnected`], [`Error::Poll`].
+    pub fn sleep(&mut self, duration: Duration) -> Result<()> {
+        let until = now().checked_add(duration);
+        loop {
+            self.run_events();
+            if !self.driver.is_active() {
+                let error = self.driver.last_error.clone();
+                return Err(error.unwrap_or(Error::NotConnected));
+            }
+            self.driver.turn(until)?;
+            if until.is_some_and(|until| now() >= until) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells the program what has become of the connection.
+    fn run_events(&mut self) {
+        while let Some(event) = self.driver.notices.pop_front() {
+            let Some(mut callback) = self.on_event.take() else {
+                return;
+            };
+            (callback.0)(self, event);
+            // Unless the callback itself has set another.
+            self.on_event.get_or_insert(callback);
+        }
+    }
+
+    /// Runs what other threads have asked for; what they ask for meanwhile is for the next time.
+    fn run_jobs(&mut self) {
+        let count = self.handle.as_ref().map_or(0, Handle::count);
+        for _ in 0..count {
+            let job = self.handle.as_ref().and_then(Handle::next);
+            if let Some(job) = job {
+                job(self);
+            }
+        }
+    }
+
+    /// Whether there is something for [`run_any_callbacks`](Self::run_any_callbacks) to do.
+    pub(crate) fn has_work(&self) -> bool {
+        self.driver.promises.runnable() > 0
+            || !self.driver.notices.is_empty()
+            || self.handle.as_ref().is_some_and(Handle::has_jobs)
+    }
+
+    /// Runs the callbacks of the promises that are ready now, each once at most, and what other threads have asked for;
+    /// it neither reads nor writes.
     ///
     /// Results without a callback stay to be waited for.
     pub fn run_any_callbacks(&mut self) {
+        self.run_events();
+        self.run_jobs();
         // Those that become ready meanwhile wait for the next time, or a callback could keep this going for ever.
         for _ in 0..self.driver.promises.runnable() {
             let Some((number, item, callback)) = self.driver.promises.next_callback() else {
@@ -216,11 +278,10 @@ impl Client {
 
     /// Why a loop would wait in vain; `None` if it would not.
     fn idle(&self) -> Option<Result<()>> {
-        let driver = &self.driver;
-        if driver.is_active() || driver.promises.runnable() > 0 {
+        if self.driver.is_active() || self.has_work() {
             return None;
         }
-        Some(match &driver.last_error {
+        Some(match &self.driver.last_error {
             None => Err(Error::NotConnected),
             Some(Error::Closed) => Ok(()),
             Some(error) => Err(error.clone()),
@@ -286,9 +347,7 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
         if idle == clients.len() {
             return Ok(());
         }
-        let has_work = clients
-            .iter()
-            .any(|client| client.driver.promises.runnable() > 0);
+        let has_work = clients.iter().any(|client| client.has_work());
         let until = if has_work { Some(now()) } else { until };
         match (&mut group, &mut *clients) {
             (None, [client]) => client.driver.turn(until)?,
@@ -303,7 +362,7 @@ fn turn_all(group: &mut Group, clients: &mut [&mut Client], until: Option<Instan
     let mut wake = until;
     for client in &mut *clients {
         client.driver.flush();
-        wake = [wake, client.driver.next_timeout()]
+        wake = [wake, client.driver.wake_time()]
             .into_iter()
             .flatten()
             .min();

@@ -116,7 +116,7 @@ fn a_peer_of_another_protocol_is_named() {
         (&b"AMQP\x00\x00\x09\x01"[..], "AMQP 0-0-9-1"),
         (b"AMQP\x03\x01\x00\x00", "AMQP 3-1-0-0"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP/1.1 400"),
-        (b"\x15\x03\x03\x00\x02\x02\x16", "\\x15\\x03\\x03"),
+        (b"\x15\x03\x03\x00\x02\x02\x16", "the peer speaks TLS"),
     ] {
         let mut client = client_of(ClientOptions::new(), move |listener| {
             let mut stream = accept_header(listener);

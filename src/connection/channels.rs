@@ -4,11 +4,13 @@
 //! goes on on a channel is decided elsewhere; here is only whose it is.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::Connection;
 use super::consumers::Consumer;
 use super::content::Incoming;
-use super::requests::Call;
+use super::requests::{Call, Request};
+use super::topology::Step;
 use crate::error::Error;
 use crate::wire::{ChannelCloseOk, write_method};
 
@@ -20,8 +22,18 @@ pub(crate) const PUBLISHER: u16 = 1;
 pub(crate) enum Role {
     /// In the pool.
     Idle,
-    /// A request of that promise.
-    Call(u64),
+    /// A request of that promise; kept if it may have to be made again.
+    Call {
+        promise: u64,
+        request: Option<Box<Request>>,
+    },
+    /// Something that was there before a loss.
+    Replay(Step),
+    /// A message to another program, whose reply is for that promise.
+    Caller {
+        promise: u64,
+        deadline: Instant,
+    },
     /// `basic.get` of that promise.
     Get {
         promise: u64,
@@ -46,6 +58,8 @@ pub(crate) enum Expect {
     CancelOk,
     /// Of a consumer that another, with a new prefetch, has replaced; the last one settles `basic_qos`'s promise.
     Replaced(Option<u64>),
+    /// For `basic_recover`'s promise.
+    RecoverOk(u64),
 }
 
 #[derive(Debug)]
@@ -60,6 +74,8 @@ pub(crate) struct Channel {
     pub(crate) incoming: Option<Incoming>,
     /// Tags of deliveries that want an acknowledgement, ascending.
     pub(crate) unsettled: VecDeque<u64>,
+    /// Whether replies to calls come here: that once begun stays.
+    pub(crate) takes_replies: bool,
 }
 
 impl Channel {
@@ -145,6 +161,7 @@ impl Channels {
             expect: VecDeque::from([Expect::OpenOk]),
             incoming: None,
             unsettled: VecDeque::new(),
+            takes_replies: false,
         };
         self.next_epoch += 1;
         self.channels[usize::from(number)] = Some(channel);
@@ -177,7 +194,17 @@ impl Channels {
             .iter()
             .skip(usize::from(PUBLISHER) + 1)
             .flatten();
-        requests.any(|channel| !channel.expect.is_empty())
+        requests.any(|channel| {
+            !channel.expect.is_empty() || matches!(channel.role, Role::Caller { .. })
+        })
+    }
+
+    /// The channel that is for that.
+    pub(crate) fn find(&self, is_it: impl Fn(&Role) -> bool) -> Option<u16> {
+        let is_it = |channel: &Option<Channel>| {
+            channel.as_ref().is_some_and(|channel| is_it(&channel.role))
+        };
+        u16::try_from(self.channels.iter().position(is_it)?).ok()
     }
 
     /// The most channels for requests.
@@ -185,9 +212,11 @@ impl Channels {
         self.max.saturating_sub(PUBLISHER)
     }
 
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Channel> {
-        self.idle.clear();
-        std::mem::take(&mut self.channels).into_iter().flatten()
+    /// All that are open; what comes after them has other epochs.
+    pub(crate) fn drain(&mut self) -> Vec<Channel> {
+        let none = Self::new(self.next_epoch);
+        let gone = std::mem::replace(self, none);
+        gone.channels.into_iter().flatten().collect()
     }
 }
 
@@ -225,20 +254,25 @@ impl Connection {
 
     /// Every promise that goes with a channel that has gone.
     pub(super) fn fail_channel(&mut self, channel: Channel, error: &Error) {
-        match &channel.role {
-            Role::Call(promise) | Role::Get { promise, .. } => {
-                self.settled(*promise, Err(error.clone()))
+        match channel.role {
+            Role::Call { promise, .. } | Role::Get { promise, .. } => {
+                self.settled(promise, Err(error.clone()));
             }
+            Role::Caller { promise, deadline } => {
+                self.calls.remove(&(deadline, promise));
+                self.settled(promise, Err(error.clone()));
+            }
+            Role::Replay(step) => self.replay_failed(step, error),
             Role::Consumer(consumer) => {
                 self.consumers.remove(&consumer.promise);
-                for promise in consumer.promises() {
-                    self.settled(promise, Err(error.clone()));
+                if let Some(consumer) = self.retry_consumer(consumer, error) {
+                    self.fail_consumer(consumer, error);
                 }
             }
             Role::Idle | Role::Settling | Role::Publisher => {}
         }
         for expect in channel.expect {
-            if let Expect::Replaced(Some(promise)) = expect {
+            if let Expect::Replaced(Some(promise)) | Expect::RecoverOk(promise) = expect {
                 self.settled(promise, Err(error.clone()));
             }
         }

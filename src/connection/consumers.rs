@@ -28,9 +28,12 @@ use crate::message::{Delivery, Origin};
 use crate::options::{Consume, ConsumeMulti, Requeue};
 use crate::outcome::{CancelOk, Outcome};
 use crate::wire::{
-    BasicAck, BasicCancel, BasicConsume, BasicNack, BasicQos, BasicReject, EncodeError, ShortStr,
-    write_method,
+    BasicAck, BasicCancel, BasicConsume, BasicNack, BasicQos, BasicRecover, BasicReject,
+    EncodeError, FieldTable, ShortStr, write_method,
 };
+
+/// Where a consumer of a stream begins, and where each of its deliveries stands.
+const STREAM_OFFSET: &str = "x-stream-offset";
 
 /// One of the broker's consumers, of one queue.
 #[derive(Debug)]
@@ -42,6 +45,10 @@ pub(super) struct Queue {
     pub(super) generation: u32,
     /// False once the broker has cancelled it.
     pub(super) alive: bool,
+    /// Of a stream: the offsets of deliveries that may be unsettled, by their tags.
+    offsets: VecDeque<(u64, i64)>,
+    /// Of a stream: behind the last delivery.
+    next_offset: Option<i64>,
 }
 
 impl Queue {
@@ -54,7 +61,36 @@ impl Queue {
 
     /// Whether a second consumer beside this one would not do what the first did.
     pub(super) fn is_irreplaceable(&self) -> bool {
-        self.request.exclusive || self.request.arguments.get("x-stream-offset").is_some()
+        self.request.exclusive || self.is_stream()
+    }
+
+    fn is_stream(&self) -> bool {
+        self.request.arguments.contains(STREAM_OFFSET)
+    }
+
+    /// Notes how far a stream has come; `oldest` is the first tag that is unsettled.
+    fn note_offset(&mut self, tag: u64, oldest: u64, headers: &FieldTable) {
+        let Some(offset) = headers.get(STREAM_OFFSET).and_then(|value| value.as_i64()) else {
+            return;
+        };
+        while self.offsets.front().is_some_and(|&(tag, _)| tag < oldest) {
+            self.offsets.pop_front();
+        }
+        self.offsets.push_back((tag, offset));
+        self.next_offset = Some(offset + 1);
+    }
+
+    /// What a new consumer in place of one that was lost has to say.
+    fn begin_again(&mut self, unsettled: &VecDeque<u64>) {
+        self.generation = 0;
+        self.alive = true;
+        let offsets = std::mem::take(&mut self.offsets);
+        let oldest = offsets
+            .iter()
+            .find(|(tag, _)| unsettled.binary_search(tag).is_ok());
+        if let Some(offset) = oldest.map(|&(_, offset)| offset).or(self.next_offset) {
+            self.request.arguments.insert(STREAM_OFFSET, offset);
+        }
     }
 
     pub(super) fn start(
@@ -97,6 +133,8 @@ pub(crate) struct Consumer {
     /// What was asked meanwhile.
     pub(super) later: VecDeque<Later>,
     pub(super) ending: Option<Ending>,
+    /// Whether it had another channel before a loss.
+    pub(super) restarted: bool,
 }
 
 /// What waits for a consumer to have started.
@@ -137,6 +175,8 @@ impl Consumer {
                 request,
                 generation: 0,
                 alive: true,
+                offsets: VecDeque::new(),
+                next_offset: None,
             });
         Self {
             promise,
@@ -148,6 +188,7 @@ impl Consumer {
             starting: 0,
             later: VecDeque::new(),
             ending: None,
+            restarted: false,
         }
     }
 
@@ -176,6 +217,12 @@ impl Consumer {
         Ok(expect)
     }
 
+    /// The queue of that tag, if it is a stream.
+    fn stream_of(&mut self, tag: &ShortStr) -> Option<&mut Queue> {
+        let mut streams = self.queues.iter_mut().filter(|queue| queue.is_stream());
+        streams.find(|queue| queue.tag == *tag)
+    }
+
     /// The user's name for the tag of a delivery. `None`: it is not one of this consumer's.
     fn known_tag(&self, wire_tag: &ShortStr) -> Option<ShortStr> {
         let index: usize = wire_tag.split('.').nth(1)?.parse().ok()?;
@@ -198,6 +245,41 @@ impl Consumer {
             Later::End { promise, .. } => *promise,
         });
         std::iter::once(self.promise).chain(cancels).chain(later)
+    }
+
+    /// The queues by name.
+    pub(super) fn queue_names(&mut self) -> impl Iterator<Item = &mut ShortStr> {
+        self.queues.iter_mut().map(|queue| &mut queue.request.queue)
+    }
+
+    /// Makes it ready for another channel, after the loss of the one with these unsettled tags. The promises of
+    /// `basic_qos` that this settles; and whether, instead, it had been cancelled.
+    fn begin_again(&mut self, unsettled: &VecDeque<u64>) -> (Vec<u64>, Option<Ending>) {
+        let mut settled = Vec::new();
+        for later in std::mem::take(&mut self.later) {
+            match later {
+                Later::Qos { promise, prefetch } => {
+                    self.prefetch = prefetch;
+                    settled.push(promise);
+                }
+                Later::End { by, promise } => {
+                    let ending = self.ending.get_or_insert(Ending {
+                        by,
+                        promises: Vec::new(),
+                        left: 0,
+                    });
+                    ending.promises.extend(promise);
+                }
+            }
+        }
+        for queue in &mut self.queues {
+            queue.begin_again(unsettled);
+        }
+        self.held.clear();
+        self.restarted = true;
+        self.starting = 0;
+        self.broker_prefetch = self.prefetch;
+        (settled, self.ending.take())
     }
 
     fn last_tag(&self) -> ShortStr {
@@ -263,8 +345,102 @@ impl Settle {
 }
 
 impl Connection {
+    /// Puts a consumer on its channel.
+    pub(super) fn start_consumer(&mut self, mut consumer: Consumer, channel: u16) -> Result<()> {
+        let expect = consumer
+            .start(channel, self.out.tail(), self.frame_max)
+            .map_err(|error| Error::InvalidArgument(error.to_string()))?;
+        self.consumers.insert(consumer.promise, channel);
+        self.occupy(channel, Role::Consumer(consumer), expect);
+        Ok(())
+    }
+
+    /// The end of a consumer, and of all that was asked of it.
+    pub(super) fn fail_consumer(&mut self, consumer: Consumer, error: &Error) {
+        for promise in consumer.promises() {
+            self.settled(promise, Err(error.clone()));
+        }
+    }
+
+    /// A consumer whose socket has gone: it will have another.
+    pub(super) fn suspend_consumer(
+        &mut self,
+        mut consumer: Consumer,
+        unsettled: &VecDeque<u64>,
+        error: &Error,
+    ) {
+        if !consumer.no_ack {
+            self.events.push_back(Event::Stale(consumer.promise));
+        }
+        let (changed, ending) = consumer.begin_again(unsettled);
+        for promise in changed {
+            self.settled(promise, Ok(Outcome::Done));
+        }
+        match ending {
+            Some(ending) => self.cancelled(&consumer, ending),
+            None => self.suspended.push_back((consumer, error.clone())),
+        }
+    }
+
+    fn cancelled(&mut self, consumer: &Consumer, ending: Ending) {
+        self.settled(consumer.promise, Err(Error::Cancelled(ending.by)));
+        for promise in ending.promises {
+            let consumer_tag = consumer.last_tag();
+            self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
+        }
+    }
+
+    /// `basic_recover`: everything that is with the user comes again.
+    pub(crate) fn recover(&mut self, promise: u64, consumer: u64) {
+        let Some(&number) = self.consumers.get(&consumer) else {
+            return self.no_such_consumer(promise, consumer);
+        };
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return;
+        };
+        consumer.held.clear();
+        channel.unsettled.clear();
+        channel.expect.push_back(Expect::RecoverOk(promise));
+        let _ = write_method(self.out.tail(), number, &BasicRecover { requeue: true });
+        self.out.commit();
+        self.events.push_back(Event::Stale(consumer.promise));
+    }
+
+    /// Queues that go with their last consumer are not to be declared again.
+    fn forget_auto_deleted(&mut self, consumer: &mut Consumer) {
+        if self.config.options.recovery.is_none() {
+            return;
+        }
+        for name in consumer.queue_names() {
+            let others = self.consumers.values().any(|&number| {
+                match self.channels.get(number).map(|channel| &channel.role) {
+                    Some(Role::Consumer(other)) => other
+                        .queues
+                        .iter()
+                        .any(|queue| queue.request.queue == *name),
+                    _ => false,
+                }
+            });
+            if !others {
+                self.topology.forget_auto_deleted(name);
+            }
+        }
+    }
+
+    fn no_such_consumer(&mut self, promise: u64, consumer: u64) {
+        let error = Error::UnknownPromise(self.config.id(consumer));
+        self.settled(promise, Err(error));
+    }
+
     /// A delivery for a consumer: to its promise, or held back.
     pub(super) fn deliver(&mut self, number: u16, mut delivery: Delivery) -> Result<(), Violation> {
+        if self.is_reply(number, &delivery) {
+            self.replied(number, delivery);
+            return Ok(());
+        }
         let Some(channel) = self.channels.get_mut(number) else {
             return Ok(());
         };
@@ -274,6 +450,14 @@ impl Connection {
         let Some(tag) = consumer.known_tag(&delivery.consumer_tag) else {
             return Err(Violation::new(503, "a delivery for an unknown consumer"));
         };
+        // What comes before recover-ok was sent before the broker took it all back.
+        if channel
+            .expect
+            .iter()
+            .any(|expect| matches!(expect, Expect::RecoverOk(_)))
+        {
+            return Ok(());
+        }
         delivery.consumer_tag = tag;
         delivery.origin.promise.number = consumer.promise;
         delivery.origin.no_ack = consumer.no_ack;
@@ -286,6 +470,10 @@ impl Connection {
                 return Err(Violation::new(503, "a delivery tag that does not rise"));
             }
             channel.unsettled.push_back(delivery.origin.tag);
+            let oldest = channel.unsettled[0];
+            if let Some(queue) = consumer.stream_of(&delivery.consumer_tag) {
+                queue.note_offset(delivery.origin.tag, oldest, &delivery.properties.headers);
+            }
             let given = channel.unsettled.len() - consumer.held.len() - 1;
             let full = consumer.prefetch != 0 && given >= usize::from(consumer.prefetch);
             if full || !consumer.held.is_empty() {
@@ -307,7 +495,7 @@ impl Connection {
             .channels
             .get_mut(origin.channel)
             .filter(|channel| channel.epoch == origin.epoch);
-        let Some(channel) = channel.filter(|_| self.state.is_open()) else {
+        let Some(channel) = channel.filter(|_| self.state.is_up()) else {
             return Err(Error::StaleDelivery(origin.tag));
         };
         if channel.settle(origin.tag, how.is_multiple()).is_none() {
@@ -372,10 +560,17 @@ impl Connection {
                     promise: Some(promise),
                 },
             ),
-            None => self.settled(
-                promise,
-                Err(Error::UnknownPromise(self.config.id(consumer))),
-            ),
+            None => match self.take_suspended(consumer) {
+                Some(consumer) => {
+                    let ending = Ending {
+                        by: CancelledBy::Client,
+                        promises: vec![promise],
+                        left: 0,
+                    };
+                    self.cancelled(&consumer, ending);
+                }
+                None => self.no_such_consumer(promise, consumer),
+            },
         }
     }
 
@@ -486,15 +681,12 @@ impl Connection {
             }
         }
         self.out.commit();
-        let consumer_tag = consumer.last_tag();
-        let Some(ending) = consumer.ending else {
+        let mut consumer = consumer;
+        let Some(ending) = consumer.ending.take() else {
             return;
         };
-        self.settled(consumer.promise, Err(Error::Cancelled(ending.by)));
-        for promise in ending.promises {
-            let consumer_tag = consumer_tag.clone();
-            self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
-        }
+        self.cancelled(&consumer, ending);
+        self.forget_auto_deleted(&mut consumer);
         self.release_if_settled(number);
     }
 }

@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::channels::{Expect, Role};
+use super::channels::{Expect, PUBLISHER, Role};
 use super::publisher::MARK;
 use super::{Connection, Violation};
 use crate::message::{Delivery, Origin, Returned};
@@ -196,7 +196,8 @@ impl Connection {
             None => Ok(()),
             Some(Message::Delivered(delivery)) => self.deliver(number, delivery),
             Some(Message::Got(delivery)) => self.got(number, delivery),
-            Some(Message::Returned(returned)) => self.returned(returned),
+            Some(Message::Returned(returned)) if number == PUBLISHER => self.returned(returned),
+            Some(Message::Returned(returned)) => self.call_returned(number, returned),
         }
     }
 

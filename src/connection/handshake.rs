@@ -8,6 +8,9 @@
 //!                               ^                                                              |
 //!                               +---- < close, close-ok >  (at any time)  ---------------------+
 //! ```
+//!
+//! A connection that may have another socket goes to Suspended instead of Over, and from there to Start again; after
+//! open-ok it is Recovering before it is Open. That is in `recovery.rs`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,49 +19,87 @@ use bytes::{Bytes, BytesMut};
 
 use super::channels::Channels;
 use super::heartbeat::Heartbeat;
+use super::recovery::Replay;
+use super::topology::Topology;
 use super::{Config, Connection, Output, Publisher, Violation};
-use crate::error::{Broken, Error, Printable, Reply};
+use crate::client_options::AuthMechanism;
+use crate::error::{Broken, Error, Reply};
 use crate::outcome::{Connected, Outcome};
 use crate::wire::{
     ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionStart, ConnectionStartOk,
-    ConnectionTune, ConnectionTuneOk, FieldTable, MIN_FRAME_MAX, Method, PROTOCOL_HEADER,
-    write_method,
+    ConnectionTune, ConnectionTuneOk, ConnectionUpdateSecret, FieldTable, MIN_FRAME_MAX, Method,
+    PROTOCOL_HEADER, ShortStr, write_method,
 };
 
 /// The largest frame when the broker has no limit, and before it has told.
-const FRAME_MAX: u32 = 131_072;
+pub(super) const FRAME_MAX: u32 = 131_072;
 
 /// Who logs in, and to what. `Debug` does not show the password.
 #[derive(Clone)]
 pub(crate) struct Login {
+    /// What may be used, the best first.
+    pub(crate) mechanisms: Vec<AuthMechanism>,
     pub(crate) username: String,
     pub(crate) password: String,
     pub(crate) vhost: String,
 }
 
+impl Login {
+    /// What the client says of itself.
+    fn response(&self, mechanism: AuthMechanism) -> Vec<u8> {
+        let Self {
+            username, password, ..
+        } = self;
+        match mechanism {
+            AuthMechanism::Plain => format!("\0{username}\0{password}").into_bytes(),
+            // A table without its length.
+            AuthMechanism::AmqPlain => {
+                let login = FieldTable::new()
+                    .with("LOGIN", username.as_str())
+                    .with("PASSWORD", password.as_str());
+                login.encoded().to_vec()
+            }
+            // The certificate says it.
+            AuthMechanism::External => Vec::new(),
+        }
+    }
+}
+
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Login")
+            .field("mechanisms", &self.mechanisms)
             .field("username", &self.username)
             .field("vhost", &self.vhost)
             .finish_non_exhaustive()
     }
 }
 
-/// Where the connection is in its life, with the promise that waits for the next step.
+/// Where the connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    Start { connect: u64 },
-    Tune { connect: u64 },
-    Opening { connect: u64 },
+    /// It has no socket, and will have another.
+    Suspended,
+    Start,
+    Tune,
+    Opening,
+    /// What was there before the loss is being made again.
+    Recovering,
     Open,
-    Closing { close: u64 },
+    Closing {
+        close: u64,
+    },
     Over,
 }
 
 impl State {
     pub(crate) fn is_open(self) -> bool {
         self == Self::Open
+    }
+
+    /// Whether there are channels.
+    pub(crate) fn is_up(self) -> bool {
+        matches!(self, Self::Open | Self::Recovering)
     }
 
     pub(crate) fn is_closing(self) -> bool {
@@ -80,7 +121,16 @@ impl Connection {
         let mut out = Output::default();
         out.tail().extend_from_slice(PROTOCOL_HEADER);
         Self {
-            state: State::Start { connect },
+            state: State::Start,
+            connect: Some(connect),
+            retry: false,
+            failure: None,
+            now: config.now,
+            topology: Topology::default(),
+            replay: Replay::default(),
+            suspended: Default::default(),
+            secrets: Default::default(),
+            calls: Default::default(),
             out,
             channels: Channels::new(config.epoch),
             publisher: Publisher::default(),
@@ -112,8 +162,7 @@ impl Connection {
                 self.state = State::Closing { close };
             }
             // Nothing is open yet that would have to be closed in order.
-            State::Start { connect } | State::Tune { connect } | State::Opening { connect } => {
-                self.settled(connect, Err(Error::Closed));
+            State::Suspended | State::Start | State::Tune | State::Opening | State::Recovering => {
                 self.end(&Error::Closed);
                 self.settled(close, Ok(Outcome::Done));
             }
@@ -123,9 +172,9 @@ impl Connection {
 
     /// Whether the first bytes can be those of a frame. It ends the connection if not.
     pub(super) fn check_protocol(&mut self, input: &mut BytesMut) -> bool {
-        let State::Start { connect } = self.state else {
+        if self.state != State::Start {
             return true;
-        };
+        }
         let Some(&first) = input.first() else {
             return false;
         };
@@ -137,11 +186,16 @@ impl Connection {
         {
             return false;
         }
-        let text = match input.first_chunk::<8>() {
-            Some(&[b'A', b'M', b'Q', b'P', id, major, minor, revision]) => format!(
+        let text = match input[..] {
+            [b'A', b'M', b'Q', b'P', id, major, minor, revision, ..] => format!(
                 "the peer speaks AMQP {id}-{major}-{minor}-{revision}, this client AMQP 0-9-1: is the port the right \
                  one?"
             ),
+            // The head of an alert, which may come in pieces.
+            [0x15 | 0x16] | [0x15 | 0x16, 3] => return false,
+            [0x15 | 0x16, 3, ..] => {
+                "the peer speaks TLS: use amqps://, or the port for plain AMQP (5672)".to_owned()
+            }
             _ => {
                 let start = &input[..input.len().min(16)];
                 format!(
@@ -150,9 +204,7 @@ impl Connection {
                 )
             }
         };
-        let error = Error::UnsupportedProtocol(text);
-        self.settled(connect, Err(error.clone()));
-        self.end(&error);
+        self.finish(&Error::UnsupportedProtocol(text));
         false
     }
 
@@ -164,24 +216,10 @@ impl Connection {
         now: Instant,
     ) -> Result<(), Violation> {
         match (self.state, method) {
-            (State::Start { connect }, Method::ConnectionStart(start)) => {
-                self.start_login(connect, start, payload)
-            }
-            (State::Tune { connect }, Method::ConnectionTune(tune)) => {
-                self.tune(connect, tune, now)
-            }
-            (State::Opening { connect }, Method::ConnectionOpenOk(_)) => {
-                self.state = State::Open;
-                if let Some(connected) = self.connected.clone() {
-                    log::debug!(
-                        "connected to {connected}: channel_max {}, frame_max {}, heartbeat {} s",
-                        connected.channel_max,
-                        connected.frame_max,
-                        connected.heartbeat
-                    );
-                    self.settled(connect, Ok(Outcome::Connected(connected)));
-                }
-                self.serve_early();
+            (State::Start, Method::ConnectionStart(start)) => self.start_login(start, payload),
+            (State::Tune, Method::ConnectionTune(tune)) => self.tune(tune, now),
+            (State::Opening, Method::ConnectionOpenOk(_)) => {
+                self.opened();
                 Ok(())
             }
             (State::Closing { close }, Method::ConnectionCloseOk(_)) => {
@@ -196,17 +234,17 @@ impl Connection {
             }
             (State::Closing { .. }, _) => Ok(()),
             (_, Method::ConnectionBlocked(blocked)) => {
-                let reason = String::from_utf8_lossy(blocked.reason).into_owned();
-                log::warn!(
-                    "the broker takes no messages for now: {}",
-                    Printable(&reason)
-                );
-                self.blocked = Some(reason);
+                self.block(String::from_utf8_lossy(blocked.reason).into_owned(), now);
                 Ok(())
             }
             (_, Method::ConnectionUnblocked(_)) => {
-                log::warn!("the broker takes messages again");
-                self.blocked = None;
+                self.unblock();
+                Ok(())
+            }
+            (_, Method::ConnectionUpdateSecretOk(_)) if !self.secrets.is_empty() => {
+                if let Some(promise) = self.secrets.pop_front() {
+                    self.settled(promise, Ok(Outcome::Done));
+                }
                 Ok(())
             }
             (_, method) => Err(Violation::new(
@@ -216,26 +254,46 @@ impl Connection {
         }
     }
 
+    fn opened(&mut self) {
+        let Some(connected) = self.connected.clone() else {
+            return;
+        };
+        log::debug!(
+            "connected to {connected}: channel_max {}, frame_max {}, heartbeat {} s",
+            connected.channel_max,
+            connected.frame_max,
+            connected.heartbeat
+        );
+        match self.connect.take() {
+            Some(connect) => {
+                self.state = State::Open;
+                self.settled(connect, Ok(Outcome::Connected(connected)));
+                self.serve_early();
+            }
+            None => self.begin_replay(),
+        }
+    }
+
     fn start_login(
         &mut self,
-        connect: u64,
         start: &ConnectionStart<'_>,
         payload: &Bytes,
     ) -> Result<(), Violation> {
         let server_properties = FieldTable::from_wire(payload, start.server_properties);
-        if !start
-            .mechanisms
-            .split(|&byte| byte == b' ')
-            .any(|mechanism| mechanism == b"PLAIN")
-        {
-            return Err(Violation::new(
-                540,
-                format!(
-                    "no login mechanism in common: PLAIN is not in {:?}",
-                    start.mechanisms.escape_ascii().to_string()
-                ),
-            ));
-        }
+        let offered: Vec<&[u8]> = start.mechanisms.split(|&byte| byte == b' ').collect();
+        let mechanisms = &self.config.login.mechanisms;
+        let mechanism = mechanisms
+            .iter()
+            .find(|mechanism| offered.contains(&mechanism.name().as_bytes()));
+        let Some(&mechanism) = mechanism else {
+            let names: Vec<_> = mechanisms.iter().map(|known| known.name()).collect();
+            let text = format!(
+                "no login mechanism in common: the broker offers {:?}, and the client may use {:?}",
+                start.mechanisms.escape_ascii().to_string(),
+                names.join(" ")
+            );
+            return Err(Violation::new(540, text));
+        };
         let connected = Connected {
             server_properties,
             channel_max: 0,
@@ -250,39 +308,36 @@ impl Connection {
             pubacks: confirms,
             ..connected
         }));
-        let Login {
-            username, password, ..
-        } = &self.config.login;
-        let response = format!("\0{username}\0{password}");
+        let response = self.config.login.response(mechanism);
         let properties = client_properties(&self.config.options.client_properties);
         let ok = ConnectionStartOk {
             client_properties: properties.encoded(),
-            mechanism: b"PLAIN",
-            response: response.as_bytes(),
+            mechanism: mechanism.name().as_bytes(),
+            response: &response,
             locale: b"en_US",
         };
         let written = properties
             .check_encodable()
             .and_then(|()| write_method(self.out.tail(), 0, &ok));
-        self.state = State::Tune { connect };
-        self.finish_or_give_up(connect, written)
+        self.state = State::Tune;
+        self.finish_or_give_up(written)
     }
 
-    fn tune(&mut self, connect: u64, tune: &ConnectionTune, now: Instant) -> Result<(), Violation> {
+    fn tune(&mut self, tune: &ConnectionTune, now: Instant) -> Result<(), Violation> {
         let options = &self.config.options;
         let channel_max = smaller_limit(
-            options.channel_max.into(),
+            options.channel_max_or_default().into(),
             tune.channel_max.into(),
             u16::MAX.into(),
         );
-        let frame_max = smaller_limit(options.frame_max, tune.frame_max, FRAME_MAX);
+        let frame_max = smaller_limit(options.frame_max_or_default(), tune.frame_max, FRAME_MAX);
         if frame_max < MIN_FRAME_MAX {
             return Err(Violation::new(
                 530,
                 format!("frame_max {frame_max} is below {MIN_FRAME_MAX}"),
             ));
         }
-        let heartbeat = Heartbeat::negotiate(options.heartbeat, tune.heartbeat);
+        let heartbeat = Heartbeat::negotiate(options.heartbeat_or_default(), tune.heartbeat);
         let channel_max = u16::try_from(channel_max).unwrap_or(u16::MAX);
         self.channels.set_max(channel_max);
         // No frame can now be smaller than its own overhead.
@@ -309,25 +364,42 @@ impl Connection {
         let written = write_method(self.out.tail(), 0, &ok)
             .and_then(|()| write_method(self.out.tail(), 0, &open));
         self.heartbeat.start(heartbeat, now);
-        self.state = State::Opening { connect };
-        self.finish_or_give_up(connect, written)
+        self.state = State::Opening;
+        self.finish_or_give_up(written)
     }
 
     /// Ends the login if the user's own words do not fit into it.
     fn finish_or_give_up(
         &mut self,
-        connect: u64,
         written: Result<(), crate::wire::EncodeError>,
     ) -> Result<(), Violation> {
         match written {
             Ok(()) => self.out.commit(),
             Err(error) => {
-                let error = Error::InvalidArgument(error.to_string());
-                self.settled(connect, Err(error.clone()));
-                self.end(&error);
+                self.end(&Error::InvalidArgument(error.to_string()));
             }
         }
         Ok(())
+    }
+
+    /// Tells the broker a new secret; later logins use it as well.
+    pub(crate) fn update_secret(&mut self, promise: u64, secret: String, reason: &ShortStr) {
+        let update = ConnectionUpdateSecret {
+            new_secret: secret.as_bytes(),
+            reason: reason.as_bytes(),
+        };
+        if self.state.is_up() {
+            if let Err(error) = write_method(self.out.tail(), 0, &update) {
+                let error = Error::InvalidArgument(error.to_string());
+                return self.settled(promise, Err(error));
+            }
+            self.out.commit();
+            self.secrets.push_back(promise);
+        } else {
+            // The login, which is yet to come, tells it.
+            self.settled(promise, Ok(Outcome::Done));
+        }
+        self.config.login.password = secret;
     }
 
     fn closed_by_broker(&mut self, close: &ConnectionClose<'_>) {
@@ -341,39 +413,34 @@ impl Connection {
         );
         let error = Error::from_reply(reply);
         log::debug!("the broker closed the connection: {error}");
-        self.fail_connect_or_close(&error);
-        self.end(&error);
-    }
-
-    /// The promise of the step that the connection is in, if it is in any.
-    pub(super) fn fail_connect_or_close(&mut self, error: &Error) {
-        match self.state {
-            State::Start { connect } | State::Tune { connect } | State::Opening { connect } => {
-                self.settled(connect, Err(error.clone()));
-            }
-            State::Closing { close } => self.settled(close, Err(error.clone())),
-            State::Open | State::Over => {}
-        }
+        self.finish(&error);
     }
 }
 
 impl Connection {
     /// The end of the connection: nothing may stay open.
     pub(super) fn end(&mut self, error: &Error) {
+        if let Some(connect) = self.connect.take() {
+            self.settled(connect, Err(error.clone()));
+        }
+        if let State::Closing { close } = self.state
+            && !matches!(error, Error::Closed)
+        {
+            self.settled(close, Err(error.clone()));
+        }
         self.state.end();
         self.ended = Some(error.clone());
         self.heartbeat.stop();
         self.publisher_lost(error);
-        for channel in self.channels.drain().collect::<Vec<_>>() {
+        for channel in self.channels.drain() {
             self.fail_channel(channel, error);
         }
-        for (number, _) in std::mem::take(&mut self.waiting) {
-            self.settled(number, Err(error.clone()));
+        self.fail_suspended(error);
+        for promise in std::mem::take(&mut self.secrets) {
+            self.settled(promise, Err(error.clone()));
         }
-        for early in std::mem::take(&mut self.early) {
-            self.settled(early.number, Err(Error::NotSent(Box::new(error.clone()))));
-        }
-        self.early_bytes = 0;
+        self.fail_waiting(error);
+        self.fail_early(error);
     }
 
     /// Ends a connection whose peer may not be trusted any further.
@@ -402,19 +469,17 @@ impl Connection {
         let _ = write_method(self.out.tail(), 0, &close);
         self.out.commit();
         log::debug!("closing the connection: {error}");
-        self.fail_connect_or_close(&error);
-        self.end(&error);
+        self.finish(&error);
     }
 
     /// The socket has gone.
     pub(crate) fn handle_disconnect(&mut self, broken: Broken) {
-        if self.state.is_over() {
+        if self.state.is_over() || self.is_suspended() {
             return;
         }
         let error = Error::ConnectionBroken(broken);
         log::debug!("{error}");
-        self.fail_connect_or_close(&error);
-        self.end(&error);
+        self.finish(&error);
         // What was called not sent must not be sent after all.
         self.out = Output::default();
     }

@@ -24,8 +24,12 @@
 //!
 //! Each file beside this one has one concern: `handshake` opens and closes, `requests` and `channels` carry the plain
 //! calls, `content` puts messages together, `publisher` and `consumers` have the two long-lived kinds of channel,
-//! `output` is the bytes to be written, `heartbeat` the timers.
+//! `output` is the bytes to be written, `heartbeat` the timers, `blocked` the times when the broker takes no messages,
+//! `calls` requests that wait for a reply from another program. `recovery` and `topology` carry all of it over to
+//! another socket.
 
+mod blocked;
+mod calls;
 mod channels;
 mod consumers;
 mod content;
@@ -35,36 +39,43 @@ mod heartbeat;
 mod output;
 mod prefetch;
 mod publisher;
+mod recovery;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod topology;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
 pub(crate) use consumers::Settle;
 pub(crate) use handshake::Login;
 pub(crate) use output::{Output, SLICES};
-pub(crate) use requests::Request;
+pub(crate) use requests::{Request, Sending};
 
 use crate::client_options::ClientOptions;
 use crate::error::{Broken, Error, Reply, Result};
 use crate::message::{Delivery, Origin};
 use crate::outcome::{Connected, Outcome};
 use crate::promise::PromiseId;
+use crate::recovery::ConnectionEvent;
 use crate::wire::{
     ChannelFlowOk, DecodeError, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Frame,
     FrameError, Method, begin_frame, end_frame, split_frame, write_method,
 };
+use blocked::Blocked;
 use channels::{Channels, Expect, PUBLISHER, Role};
+use consumers::Consumer;
 use content::{Incoming, Message};
 use handshake::State;
 use heartbeat::{Due, Heartbeat};
 use publisher::Publisher;
+use recovery::Replay;
 use requests::EarlyPublish;
+use topology::Topology;
 
 /// What a connection needs to know from the start.
 #[derive(Debug)]
@@ -75,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) client: u32,
     /// Channel epochs count from here: no two connections of a client share any.
     pub(crate) epoch: u64,
+    /// When it begins.
+    pub(crate) now: Instant,
 }
 
 impl Config {
@@ -96,6 +109,10 @@ pub(crate) enum Event {
     /// Its result; or the end of a consumer.
     Settled(u64, Result<Outcome>),
     Delivery(u64, Delivery),
+    /// The deliveries of a consumer that nobody has read will come again.
+    Stale(u64),
+    /// Something for the program, and no promise.
+    Changed(ConnectionEvent),
 }
 
 /// What the peer may not do. It ends the connection, with the AMQP code for it.
@@ -142,6 +159,14 @@ impl From<DecodeError> for Violation {
 pub(crate) struct Connection {
     config: Config,
     state: State,
+    /// The promise of the opening, until it is open.
+    connect: Option<u64>,
+    /// Whether there would be another socket after this one.
+    retry: bool,
+    /// Why there is no socket, while there is none.
+    failure: Option<Error>,
+    /// The time as it was last told.
+    now: Instant,
     /// What is to be written.
     pub(crate) out: Output,
     channels: Channels,
@@ -159,8 +184,18 @@ pub(crate) struct Connection {
     frame_max: usize,
     /// None until the connection is open.
     connected: Option<Arc<Connected>>,
-    /// Why the broker takes no messages at the moment.
-    blocked: Option<String>,
+    /// While the broker takes no messages.
+    blocked: Option<Blocked>,
+    /// Promises of `update_secret`, oldest first.
+    secrets: VecDeque<u64>,
+    /// When calls to other programs are given up, and after how long.
+    calls: BTreeMap<(Instant, u64), Duration>,
+    /// What the client has declared.
+    topology: Topology,
+    /// The making anew of all that was there before a loss.
+    replay: Replay,
+    /// Consumers without a channel, with the reason why they have none.
+    suspended: VecDeque<(Consumer, Error)>,
     /// Why it is over, once it is.
     ended: Option<Error>,
     events: VecDeque<Event>,
@@ -173,11 +208,12 @@ impl Connection {
 
     /// Takes whole frames off the front of `input`, and leaves the rest.
     pub(crate) fn handle_input(&mut self, input: &mut BytesMut, now: Instant) {
+        self.now = now;
         self.heartbeat.received(now);
         if let Err(violation) = self.read_frames(input, now) {
             self.break_off(violation);
         }
-        if self.state.is_over() {
+        if self.is_done() {
             input.clear();
         }
     }
@@ -186,7 +222,7 @@ impl Connection {
         if !self.check_protocol(input) {
             return Ok(());
         }
-        while !self.state.is_over() {
+        while !self.is_done() {
             let Some(frame) = split_frame(input, self.frame_max)? else {
                 break;
             };
@@ -257,7 +293,9 @@ impl Connection {
                     Some(Incoming::new(Message::delivered(deliver, payload, origin)));
                 Ok(())
             }
-            Method::BasicReturn(returned) if is_publisher => {
+            Method::BasicReturn(returned)
+                if is_publisher || matches!(channel.role, Role::Caller { .. }) =>
+            {
                 channel.incoming = Some(Incoming::new(Message::returned(returned, payload)));
                 Ok(())
             }
@@ -316,23 +354,33 @@ impl Connection {
             | (Expect::Get, Method::BasicGetEmpty(_))
             | (Expect::QosOk, Method::BasicQosOk(_))
             | (Expect::ConsumeOk, Method::BasicConsumeOk(_))
+            | (Expect::RecoverOk(_), Method::BasicRecoverOk(_))
             | (Expect::CancelOk | Expect::Replaced(_), Method::BasicCancelOk(_)) => true,
             (Expect::Call(call), method) => call.outcome(method, payload).is_some(),
             _ => false,
         };
         let expect = channel.expected(fits).ok_or_else(unexpected)?;
-        match (expect, &channel.role) {
-            (Expect::Call(call), &Role::Call(promise)) => {
+        match (expect, &mut channel.role) {
+            (Expect::Call(call), Role::Call { promise, request }) => {
                 let outcome = call.outcome(method, payload).ok_or_else(unexpected)?;
+                let (promise, request) = (*promise, request.take());
+                if let Some(request) = request {
+                    self.topology.note(*request, &outcome);
+                }
                 self.release(number);
                 self.settled(promise, Ok(outcome));
             }
-            (Expect::Get, &Role::Get { promise, .. }) => {
+            (Expect::Call(call), Role::Replay(_)) => {
+                let outcome = call.outcome(method, payload).ok_or_else(unexpected)?;
+                self.replayed(number, outcome);
+            }
+            (Expect::Get, &mut Role::Get { promise, .. }) => {
                 self.release(number);
                 self.settled(promise, Ok(Outcome::Got(None)));
             }
             (Expect::ConsumeOk, _) => self.consume_ok(number),
             (Expect::CancelOk, _) => self.cancel_ok(number),
+            (Expect::RecoverOk(promise), _) => self.settled(promise, Ok(Outcome::Done)),
             (Expect::Replaced(Some(promise)), _) => self.settled(promise, Ok(Outcome::Done)),
             _ => {}
         }
@@ -342,6 +390,10 @@ impl Connection {
 
     /// Call when the time that [`poll_timeout`](Self::poll_timeout) gave has come.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.expire_calls();
+        self.expire_blocked();
+        self.retry_replay();
         match self.heartbeat.due(now) {
             Due::Nothing => {}
             Due::Send => {
@@ -363,7 +415,19 @@ impl Connection {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.heartbeat.next()
+        let timers = [
+            self.heartbeat.next(),
+            self.calls.keys().next().map(|&(deadline, _)| deadline),
+            self.blocked_deadline(),
+            self.replay.retry_at,
+        ];
+        timers.into_iter().flatten().min()
+    }
+
+    /// Whether the peer has been silent for so long that [`handle_timeout`](Self::handle_timeout) will give it up: see
+    /// first whether something is there to be read.
+    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+        matches!(self.heartbeat.due(now), Due::GiveUp(_))
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
@@ -373,6 +437,11 @@ impl Connection {
     /// Whether nothing more will happen, but that what is in `out` should be written.
     pub(crate) fn is_over(&self) -> bool {
         self.state.is_over()
+    }
+
+    /// Whether it has done with its socket, but for the output.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_over() || self.is_suspended()
     }
 
     /// Why it is over; [`Error::Closed`] if all is well.
@@ -390,11 +459,11 @@ impl Connection {
     }
 
     pub(crate) fn blocked(&self) -> Option<&str> {
-        self.blocked.as_deref()
+        self.blocked.as_ref().map(|blocked| &*blocked.reason)
     }
 
     /// Bytes of messages that are unsent, or unconfirmed.
     pub(crate) fn buffered(&self) -> usize {
-        self.out.held() + self.early_bytes
+        self.out.held() + self.early_bytes + self.publisher.saved_bytes()
     }
 }

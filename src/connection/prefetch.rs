@@ -37,10 +37,20 @@ impl Connection {
             return self.settled(promise, Ok(Outcome::Done));
         }
         match self.consumers.get(&consumer).copied() {
-            None => self.settled(
-                promise,
-                Err(Error::UnknownPromise(self.config.id(consumer))),
-            ),
+            None => {
+                let suspended = self
+                    .suspended
+                    .iter_mut()
+                    .find(|(suspended, _)| suspended.promise == consumer);
+                let result = match suspended {
+                    Some((suspended, _)) => {
+                        (suspended.prefetch, suspended.broker_prefetch) = (prefetch, prefetch);
+                        Ok(Outcome::Done)
+                    }
+                    None => Err(Error::UnknownPromise(self.config.id(consumer))),
+                };
+                self.settled(promise, result);
+            }
             Some(number) => self.soon(number, Later::Qos { promise, prefetch }),
         }
     }

@@ -13,6 +13,9 @@
 //! lost: their outcome is unknown. The broker does not say which one it refused, but its text most often names the
 //! exchange or the size, so it is one that fits the text. Where several fit, they all get the broker's error: none of
 //! them is known to have arrived.
+//!
+//! # When the socket goes
+//! If there will be another, the publishes that were not answered are put aside, and written again in the same order.
 
 use std::collections::VecDeque;
 
@@ -46,6 +49,17 @@ struct InFlight {
     span: Span,
     /// The promise has its result, and the span is unpinned.
     settled: bool,
+    /// An earlier connection may have taken it, too.
+    sent_before: bool,
+}
+
+/// A publish between two sockets.
+#[derive(Debug)]
+struct Saved {
+    promise: u64,
+    pieces: Vec<Bytes>,
+    len: usize,
+    sent: bool,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +72,10 @@ pub(crate) struct Publisher {
     in_flight: VecDeque<InFlight>,
     /// The broker has surely handled everything up to this tag.
     handled: u64,
+    saved: Vec<Saved>,
+    saved_bytes: usize,
+    /// How those were encoded: the largest frame, and whether the broker confirms.
+    saved_as: (usize, bool),
 }
 
 impl Publisher {
@@ -83,14 +101,28 @@ impl Publisher {
         }
     }
 
-    /// The entries that are yet to be answered, once the channel has gone.
-    fn take_unsettled(&mut self) -> Vec<(u64, u64, Span)> {
+    /// The entries that are yet to be answered, with their tags, once the channel has gone.
+    fn take_unsettled(&mut self) -> Vec<(u64, InFlight)> {
         let tags = self.first_tag..;
         let entries = std::mem::take(&mut self.in_flight);
-        let unsettled = tags.zip(entries).filter(|(_, entry)| !entry.settled);
-        unsettled
-            .map(|(tag, entry)| (tag, entry.promise, entry.span))
+        tags.zip(entries)
+            .filter(|(_, entry)| !entry.settled)
             .collect()
+    }
+
+    /// Bytes of publishes between two sockets.
+    pub(super) fn saved_bytes(&self) -> usize {
+        self.saved_bytes
+    }
+}
+
+/// What is known of a publish that will not be tried again.
+fn lost(was_sent: bool, cause: &Error) -> Error {
+    let cause = Box::new(cause.clone());
+    if was_sent {
+        Error::OutcomeUnknown(cause)
+    } else {
+        Error::NotSent(cause)
     }
 }
 
@@ -101,22 +133,30 @@ impl Connection {
         promise: u64,
         exchange: &str,
         routing_key: &str,
-        message: Message,
+        mut message: Message,
     ) {
         self.open_publisher();
+        let renamed = self
+            .topology
+            .follow_message(exchange, routing_key, &mut message);
+        let routing_key = renamed.as_deref().unwrap_or(routing_key);
         let start = self.out.position();
         match self.write_publish(promise, exchange, routing_key, message) {
-            Ok(len) => {
-                let span = self.out.pin_from(start, len);
-                self.publisher.in_flight.push_back(InFlight {
-                    promise,
-                    span,
-                    settled: false,
-                });
-                self.out.commit();
-            }
+            Ok(len) => self.in_flight(promise, start, len, false),
             Err(error) => self.settled(promise, Err(error)),
         }
+    }
+
+    /// What was written from `start` on is a publish.
+    fn in_flight(&mut self, promise: u64, start: Position, len: usize, sent_before: bool) {
+        let span = self.out.pin_from(start, len);
+        self.publisher.in_flight.push_back(InFlight {
+            promise,
+            span,
+            settled: false,
+            sent_before,
+        });
+        self.out.commit();
     }
 
     /// Opens the publishing channel ahead of the first publish: all of it goes out in one write.
@@ -148,45 +188,57 @@ impl Connection {
         message: Message,
     ) -> Result<usize> {
         let before = self.out.unsent();
-        let mark = self.out.tail().len();
-        let Message {
-            body,
-            mut properties,
-            mandatory,
-        } = message;
-        if mandatory {
-            properties
-                .headers
-                .insert(MARK, FieldValue::I64(promise.cast_signed()));
+        let mut message = message;
+        if message.mandatory {
+            let mark = FieldValue::I64(promise.cast_signed());
+            message.properties.headers.insert(MARK, mark);
         }
-        let method = BasicPublish {
-            exchange: exchange.as_bytes(),
-            routing_key: routing_key.as_bytes(),
-            mandatory,
-            ..Default::default()
-        };
-        let header = ContentHeader {
-            class_id: BASIC,
-            body_size: body.len() as u64,
-            properties,
-        };
-        if let Err(error) = self.write_head(&method, &header) {
-            self.out.tail().truncate(mark);
-            return Err(error);
-        }
-        self.write_body(body);
+        self.write_message(PUBLISHER, exchange, routing_key, message)?;
         if !self.publisher.confirms {
             self.write_footer(promise);
         }
         Ok(self.out.unsent() - before)
     }
 
-    fn write_head(&mut self, method: &BasicPublish<'_>, header: &ContentHeader) -> Result<()> {
+    /// Writes all frames of a message. On an error it has written nothing.
+    pub(super) fn write_message(
+        &mut self,
+        channel: u16,
+        exchange: &str,
+        routing_key: &str,
+        message: Message,
+    ) -> Result<()> {
+        let mark = self.out.tail().len();
+        let method = BasicPublish {
+            exchange: exchange.as_bytes(),
+            routing_key: routing_key.as_bytes(),
+            mandatory: message.mandatory,
+            ..Default::default()
+        };
+        let header = ContentHeader {
+            class_id: BASIC,
+            body_size: message.body.len() as u64,
+            properties: message.properties,
+        };
+        if let Err(error) = self.write_head(channel, &method, &header) {
+            self.out.tail().truncate(mark);
+            return Err(error);
+        }
+        self.write_body(channel, message.body);
+        Ok(())
+    }
+
+    fn write_head(
+        &mut self,
+        channel: u16,
+        method: &BasicPublish<'_>,
+        header: &ContentHeader,
+    ) -> Result<()> {
         let frame_max = self.frame_max;
         let out = self.out.tail();
         let invalid = |error: EncodeError| Error::InvalidArgument(error.to_string());
-        write_method(out, PUBLISHER, method).map_err(invalid)?;
-        let mark = begin_frame(out, FRAME_HEADER, PUBLISHER);
+        write_method(out, channel, method).map_err(invalid)?;
+        let mark = begin_frame(out, FRAME_HEADER, channel);
         header.encode(out).map_err(invalid)?;
         end_frame(out, mark);
         check_frame(out, mark, frame_max).map_err(|error| {
@@ -195,18 +247,18 @@ impl Connection {
         Ok(())
     }
 
-    fn write_body(&mut self, mut body: Bytes) {
+    fn write_body(&mut self, channel: u16, mut body: Bytes) {
         let largest = self.frame_max - FRAME_OVERHEAD;
         while !body.is_empty() {
             let piece = body.split_to(body.len().min(largest));
             let out = self.out.tail();
             if piece.len() < LARGE {
-                let mark = begin_frame(out, FRAME_BODY, PUBLISHER);
+                let mark = begin_frame(out, FRAME_BODY, channel);
                 out.extend_from_slice(&piece);
                 end_frame(out, mark);
             } else {
                 out.put_u8(FRAME_BODY);
-                out.put_u16(PUBLISHER);
+                out.put_u16(channel);
                 out.put_u32(piece.len() as u32); // At most frame_max, a u32.
                 self.out.push_slice(piece);
                 self.out.tail().extend_from_slice(&[crate::wire::FRAME_END]);
@@ -226,6 +278,7 @@ impl Connection {
             properties,
         };
         let _ = self.write_head(
+            PUBLISHER,
             &BasicPublish {
                 mandatory: true,
                 ..Default::default()
@@ -309,13 +362,13 @@ impl Connection {
         let entries = self.publisher.take_unsettled();
         let text = error.reply().map_or("", |reply| &reply.text);
         let (mut suspects, mut fitting) = (Vec::new(), Vec::new());
-        for (tag, _, span) in &entries {
+        for (tag, entry) in &entries {
             // What was handled, or not even sent, cannot be what was refused.
-            if *tag <= handled || self.out.is_unsent(span) {
+            if *tag <= handled || self.out.is_unsent(&entry.span) {
                 continue;
             }
             suspects.push(*tag);
-            if is_about(text, &self.out.head(span)) == Some(true) {
+            if is_about(text, &self.out.head(&entry.span)) == Some(true) {
                 fitting.push(*tag);
             }
         }
@@ -324,27 +377,28 @@ impl Connection {
         }
         let last_suspect = suspects.last().copied().unwrap_or(handled);
         let mut again = Vec::new();
-        for (tag, promise, span) in entries {
+        for (tag, entry) in entries {
             if tag > last_suspect {
-                again.push((promise, span));
+                again.push(entry);
                 continue;
             }
-            self.out.unpin(&span);
-            let result = if suspects.binary_search(&tag).is_ok() {
+            self.out.unpin(&entry.span);
+            let is_refused = suspects.binary_search(&tag).is_ok() && !entry.sent_before;
+            let result = if is_refused {
                 error.clone()
             } else {
-                Error::OutcomeUnknown(Box::new(error.clone()))
+                lost(true, error)
             };
-            self.settled(promise, Err(result));
+            self.settled(entry.promise, Err(result));
         }
         self.publish_again(again, error);
     }
 
-    fn publish_again(&mut self, again: Vec<(u64, Span)>, error: &Error) {
+    fn publish_again(&mut self, again: Vec<InFlight>, error: &Error) {
         if !self.config.options.resend {
-            for (promise, span) in again {
-                self.out.unpin(&span);
-                self.settled(promise, Err(Error::NotSent(Box::new(error.clone()))));
+            for entry in again {
+                self.out.unpin(&entry.span);
+                self.settled(entry.promise, Err(lost(entry.sent_before, error)));
             }
             return;
         }
@@ -356,18 +410,12 @@ impl Connection {
             again.len()
         );
         self.open_publisher();
-        for (promise, old) in again {
-            let pieces = self.out.pieces(&old);
-            let start: Position = self.out.position();
+        for entry in again {
+            let pieces = self.out.pieces(&entry.span);
+            let start = self.out.position();
             self.out.push_pieces(pieces);
-            let span = self.out.pin_from(start, old.len);
-            self.out.unpin(&old);
-            self.publisher.in_flight.push_back(InFlight {
-                promise,
-                span,
-                settled: false,
-            });
-            self.out.commit();
+            self.in_flight(entry.promise, start, entry.span.len, entry.sent_before);
+            self.out.unpin(&entry.span);
         }
     }
 
@@ -387,16 +435,71 @@ impl Connection {
 
     /// The connection has gone: what is known of each publish.
     pub(crate) fn publisher_lost(&mut self, error: &Error) {
-        for (_, promise, span) in self.publisher.take_unsettled() {
-            let unsent = self.out.is_unsent(&span);
+        for (_, entry) in self.publisher.take_unsettled() {
+            let sent = entry.sent_before || !self.out.is_unsent(&entry.span);
+            self.out.unpin(&entry.span);
+            self.settled(entry.promise, Err(lost(sent, error)));
+        }
+        self.saved_lost(error);
+    }
+
+    /// Gives up the promises of what is under way; it may yet arrive.
+    pub(super) fn abandon_publishes(&mut self, error: &Error) {
+        let mut abandoned = Vec::new();
+        for entry in &mut self.publisher.in_flight {
+            if !std::mem::replace(&mut entry.settled, true) {
+                abandoned.push((entry.promise, entry.span));
+            }
+        }
+        for (promise, span) in abandoned {
             self.out.unpin(&span);
-            let cause = Box::new(error.clone());
-            let error = if unsent {
-                Error::NotSent(cause)
-            } else {
-                Error::OutcomeUnknown(cause)
-            };
-            self.settled(promise, Err(error));
+            self.settled(promise, Err(lost(true, error)));
+        }
+    }
+}
+
+impl Connection {
+    /// The socket has gone, and there will be another: what was not answered is kept for it.
+    pub(super) fn suspend_publishes(&mut self) {
+        self.publisher.is_open = false;
+        for (_, entry) in self.publisher.take_unsettled() {
+            self.publisher.saved_as = (self.frame_max, self.publisher.confirms);
+            self.publisher.saved_bytes += entry.span.len;
+            self.publisher.saved.push(Saved {
+                promise: entry.promise,
+                pieces: self.out.pieces(&entry.span),
+                len: entry.span.len,
+                sent: entry.sent_before || !self.out.is_unsent(&entry.span),
+            });
+            self.out.unpin(&entry.span);
+        }
+    }
+
+    /// Publishes again what was kept; says how many those were.
+    pub(super) fn publish_suspended(&mut self) -> usize {
+        let (frame_max, confirms) = self.publisher.saved_as;
+        if frame_max > self.frame_max || confirms != self.publisher.confirms {
+            let text = "the broker that was found next has a smaller frame_max, or other confirms";
+            self.saved_lost(&Error::InvalidArgument(text.into()));
+        }
+        let saved = std::mem::take(&mut self.publisher.saved);
+        self.publisher.saved_bytes = 0;
+        let count = saved.len();
+        if count > 0 {
+            self.open_publisher();
+        }
+        for saved in saved {
+            let start = self.out.position();
+            self.out.push_pieces(saved.pieces);
+            self.in_flight(saved.promise, start, saved.len, saved.sent);
+        }
+        count
+    }
+
+    fn saved_lost(&mut self, error: &Error) {
+        self.publisher.saved_bytes = 0;
+        for saved in std::mem::take(&mut self.publisher.saved) {
+            self.settled(saved.promise, Err(lost(saved.sent, error)));
         }
     }
 }

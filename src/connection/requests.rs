@@ -1,6 +1,8 @@
 //! Requests: how each gets its channel, which reply ends it, and what its promise then gets. Their bytes are in
 //! `encode.rs`.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 
 use super::Connection;
@@ -21,7 +23,7 @@ use crate::wire::{BasicGet, ChannelOpen, EncodeError, Method, ShortStr, write_me
 const SUFFIX_MAX: usize = 200;
 
 /// What a user asked for, while it waits for a channel, or for the connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Request {
     QueueDeclare(QueueDeclare),
     QueueDelete(QueueDelete),
@@ -34,6 +36,19 @@ pub(crate) enum Request {
     ExchangeUnbind(ExchangeBind),
     Get(Get),
     Consume(ConsumeMulti),
+    /// A message to another program, for a reply.
+    Send(Box<Sending>),
+}
+
+/// A call to another program.
+#[derive(Debug, Clone)]
+pub(crate) struct Sending {
+    pub(crate) exchange: ShortStr,
+    pub(crate) routing_key: ShortStr,
+    pub(crate) message: Message,
+    /// How long it may take, and when that time is up.
+    pub(crate) timeout: Duration,
+    pub(crate) deadline: Instant,
 }
 
 /// A publish from before the connection was open.
@@ -140,6 +155,7 @@ impl Connection {
         if self.state.is_over() {
             return self.settled(number, Err(Error::Closed));
         }
+        self.note_deadline(number, &request);
         self.waiting.push_back((number, request));
         self.serve_waiting();
     }
@@ -152,12 +168,17 @@ impl Connection {
         routing_key: &str,
         message: Message,
     ) {
+        if let Some(error) = self.refusal() {
+            return self.settled(number, Err(Error::NotSent(Box::new(error))));
+        }
         match self.state {
-            State::Open => self.publish_now(number, exchange, routing_key, message),
+            State::Open if self.blocked.is_none() => {
+                self.publish_now(number, exchange, routing_key, message)
+            }
             State::Closing { .. } | State::Over => {
                 self.settled(number, Err(Error::NotSent(Box::new(Error::Closed))));
             }
-            State::Start { .. } | State::Tune { .. } | State::Opening { .. } => {
+            _ => {
                 self.early_bytes += message.body.len();
                 self.early.push_back(EarlyPublish {
                     number,
@@ -169,7 +190,7 @@ impl Connection {
         }
     }
 
-    /// The connection is open: everything from before, in the order of the calls.
+    /// The broker takes messages: everything from before, in the order of the calls.
     pub(super) fn serve_early(&mut self) {
         self.early_bytes = 0;
         for early in std::mem::take(&mut self.early) {
@@ -211,17 +232,15 @@ impl Connection {
 
     /// Those who wait when no channel will come free by itself would wait for ever.
     pub(super) fn fail_hopeless(&mut self) {
-        if self.waiting.is_empty() || self.channels.is_busy() {
+        if self.waiting.is_empty() || !self.state.is_open() || self.channels.is_busy() {
             return;
         }
         let error = Error::NoFreeChannel(self.channels.capacity());
-        for (number, _) in std::mem::take(&mut self.waiting) {
-            self.settled(number, Err(error.clone()));
-        }
+        self.fail_waiting(&error);
     }
 
     /// Puts a request on its channel.
-    fn start(&mut self, number: u64, request: Request, channel: u16, is_new: bool) {
+    pub(super) fn start(&mut self, number: u64, request: Request, channel: u16, is_new: bool) {
         let out = self.out.tail();
         let mark = out.len();
         if is_new {
@@ -242,58 +261,89 @@ impl Connection {
         }
     }
 
-    fn start_on(&mut self, number: u64, request: Request, channel: u16) -> Result<()> {
+    fn start_on(&mut self, number: u64, mut request: Request, channel: u16) -> Result<()> {
+        self.topology.follow(&mut request);
+        match request {
+            Request::Get(get) => self.start_get(number, &get, channel),
+            Request::Consume(consume) => {
+                self.start_consumer(Consumer::new(number, consume), channel)
+            }
+            Request::Send(sending) => self.start_sending(number, *sending, channel),
+            request => {
+                let call = self.write_call(&request, channel)?;
+                let keep = self.config.options.recovery.is_some();
+                let role = Role::Call {
+                    promise: number,
+                    request: keep.then(|| Box::new(request)),
+                };
+                self.occupy(channel, role, [Expect::Call(call)]);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a request that has one method as its reply.
+    pub(super) fn write_call(&mut self, request: &Request, channel: u16) -> Result<Call> {
         let invalid = |error: EncodeError| Error::InvalidArgument(error.to_string());
         let Some(broker) = &self.connected else {
             return Err(Error::NotConnected);
         };
-        let max = self.frame_max;
         let out = self.out.tail();
         let mark = out.len();
-        let (role, expect) = match request {
-            Request::Get(get) => {
-                let method = BasicGet {
-                    queue: get.queue.as_bytes(),
-                    no_ack: get.no_ack,
-                    ..Default::default()
-                };
-                write_method(out, channel, &method).map_err(invalid)?;
-                (
-                    Role::Get {
-                        promise: number,
-                        no_ack: get.no_ack,
-                    },
-                    vec![Expect::Get],
-                )
-            }
-            Request::Consume(consume) => {
-                let mut consumer = Consumer::new(number, consume);
-                let expect = consumer.start(channel, out, max).map_err(invalid)?;
-                (Role::Consumer(consumer), expect)
-            }
-            request => match request
-                .encode(&mut Target {
-                    out: &mut *out,
-                    channel,
-                    broker,
-                })
-                .map_err(invalid)?
-            {
-                Some(call) => {
-                    check_frame(out, mark, max).map_err(invalid)?;
-                    (Role::Call(number), vec![Expect::Call(call)])
-                }
-                None => return Err(Error::NotConnected),
-            },
+        let mut target = Target {
+            out: &mut *out,
+            channel,
+            broker,
         };
-        if matches!(role, Role::Consumer(_)) {
-            self.consumers.insert(number, channel);
-        }
+        let Some(call) = request.encode(&mut target).map_err(invalid)? else {
+            return Err(Error::NotConnected);
+        };
+        check_frame(out, mark, self.frame_max).map_err(invalid)?;
+        Ok(call)
+    }
+
+    fn start_get(&mut self, promise: u64, get: &Get, channel: u16) -> Result<()> {
+        let no_ack = get.no_ack;
+        let method = BasicGet {
+            queue: get.queue.as_bytes(),
+            no_ack,
+            ..Default::default()
+        };
+        write_method(self.out.tail(), channel, &method)
+            .map_err(|error| Error::InvalidArgument(error.to_string()))?;
+        self.occupy(channel, Role::Get { promise, no_ack }, [Expect::Get]);
+        Ok(())
+    }
+
+    /// Gives a channel to what goes on there from now on, and notes the replies that the broker owes.
+    pub(super) fn occupy(
+        &mut self,
+        channel: u16,
+        role: Role,
+        expect: impl IntoIterator<Item = Expect>,
+    ) {
         if let Some(channel) = self.channels.get_mut(channel) {
             channel.role = role;
             channel.expect.extend(expect);
         }
-        Ok(())
+    }
+
+    /// The publishes that wait.
+    pub(super) fn fail_early(&mut self, error: &Error) {
+        self.early_bytes = 0;
+        for early in std::mem::take(&mut self.early) {
+            self.settled(early.number, Err(Error::NotSent(Box::new(error.clone()))));
+        }
+    }
+
+    /// Those who wait for a channel.
+    pub(super) fn fail_waiting(&mut self, error: &Error) {
+        for (number, request) in std::mem::take(&mut self.waiting) {
+            if let Request::Send(sending) = request {
+                self.calls.remove(&(sending.deadline, number));
+            }
+            self.settled(number, Err(error.clone()));
+        }
     }
 
     /// A consumer that has not got its channel yet.

@@ -21,16 +21,22 @@
 //! | `test_publish_async` (6, in each of three ways) and `TestPublishAckDetection` | `publish`, each in three ways |
 //! | `test_queue` (5) | `queue` |
 
+mod auth;
 mod basic;
+mod blocked;
 mod cancel;
 mod connection;
 mod consume;
 mod embedding;
 mod exchange;
+mod features;
+mod handle;
 mod limits;
+mod liveness;
 mod loops;
 mod loss;
 mod publish;
 mod queue;
+mod recovery;
 mod support;
 mod trouble;

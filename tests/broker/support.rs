@@ -213,6 +213,11 @@ impl Broker {
         script(&[&["ctl", &self.dir], arguments].concat())
     }
 
+    /// Erlang inside the broker: quick.
+    pub(crate) fn eval(&self, expression: &str) -> String {
+        script(&["eval", &self.dir, expression])
+    }
+
     pub(crate) fn kill(&self) {
         script(&["kill", &self.dir]);
     }

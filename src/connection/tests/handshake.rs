@@ -265,7 +265,7 @@ fn foreign_bytes_are_shown() {
         ),
         (
             b"\x15\x03\x01\x00\x02\x02\x46",
-            "\"\\x15\\x03\\x01\\x00\\x02\\x02F\"",
+            "the peer speaks TLS: use amqps://",
         ),
         (b"AMQB", "\"AMQB\""),
     ] {

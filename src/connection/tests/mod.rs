@@ -13,10 +13,13 @@ macro_rules! assert_matches {
     };
 }
 
+mod blocked;
 mod broken;
 mod calls;
 mod consume;
 mod handshake;
 mod publish;
+mod recovery;
+mod replies;
 mod script;
 mod split;

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::ClientOptions;
+use crate::client_options::AuthMechanism;
 use crate::connection::{Config, Connection, Event, Login, Request, SLICES, Settle};
 use crate::error::{Broken, Result};
 use crate::message::{Delivery, Message};
 use crate::options::{ConsumeMulti, QueueDeclare};
 use crate::outcome::Outcome;
+use crate::recovery::{ConnectionEvent, Recovery};
 use crate::wire::{
     self, BasicDeliver, ConnectionOpenOk, ConnectionStart, ConnectionTune, ContentHeader,
     FRAME_BODY, FRAME_HEADER, FRAME_METHOD, FieldTable, Frame, Method, PROTOCOL_HEADER, Properties,
@@ -37,6 +39,8 @@ pub(super) struct Script {
     pub(super) events: Vec<String>,
     /// What came in and is not yet a whole frame.
     input: BytesMut,
+    /// What became of the connection, since it was last looked at.
+    pub(super) changes: Vec<ConnectionEvent>,
     /// What the socket has taken, and no `expect` has.
     pub(super) output: BytesMut,
 }
@@ -48,7 +52,12 @@ impl Script {
     }
 
     pub(super) fn with_vhost(options: ClientOptions, vhost: &str) -> Self {
+        let mechanisms = match &options.auth_mechanisms[..] {
+            [] => vec![AuthMechanism::Plain, AuthMechanism::AmqPlain],
+            chosen => chosen.to_vec(),
+        };
         let login = Login {
+            mechanisms,
             username: "guest".into(),
             password: "secret".into(),
             vhost: vhost.into(),
@@ -58,13 +67,15 @@ impl Script {
             options,
             client: 7,
             epoch: EPOCH,
+            now: crate::reactor::now(),
         };
         Self {
+            now: config.now,
             connection: Connection::new(CONNECT, config),
-            now: crate::reactor::now(),
             promises: CONNECT,
             results: HashMap::new(),
             deliveries: Vec::new(),
+            changes: Vec::new(),
             events: Vec::new(),
             input: BytesMut::new(),
             output: BytesMut::new(),
@@ -94,6 +105,35 @@ impl Script {
         self.frame();
         self.expect_nothing();
         self.send(0, ConnectionOpenOk::default());
+    }
+
+    /// A connection that will have another socket when it loses this one.
+    pub(super) fn recovering(options: ClientOptions) -> Self {
+        let mut script = Self::connected_with(options.recovery(Recovery::new()));
+        script.connection.set_retry(true);
+        script
+    }
+
+    /// The socket is lost.
+    pub(super) fn lose(&mut self) {
+        self.disconnect(Broken::Eof);
+        assert!(self.connection.is_suspended());
+        self.input.clear();
+        self.output.clear();
+    }
+
+    /// There is another one, and the login on it.
+    pub(super) fn reconnect(&mut self) {
+        self.connection.restart();
+        self.connect(TUNE);
+    }
+
+    /// The login, as far as the client's word on who it is.
+    pub(super) fn frame_of_login(&mut self) {
+        self.expect_bytes(PROTOCOL_HEADER);
+        let properties = server_properties("3.13.7");
+        self.send(0, start(&properties));
+        self.frame();
     }
 
     /// The next promise's number.
@@ -236,6 +276,19 @@ impl Script {
             .expect("the client wrote no further frame")
     }
 
+    /// What the client has written meanwhile: the channel and the name of each method.
+    pub(super) fn methods(&mut self) -> Vec<String> {
+        self.write(usize::MAX);
+        let mut methods = Vec::new();
+        while let Some(frame) = split_frame(&mut self.output, usize::MAX).unwrap() {
+            if frame.kind == FRAME_METHOD {
+                let method = Method::decode(&frame.payload).unwrap();
+                methods.push(format!("{} {}", frame.channel, method.name()));
+            }
+        }
+        methods
+    }
+
     /// The next bytes that the client has written.
     pub(super) fn expect_bytes(&mut self, bytes: &[u8]) {
         self.write(usize::MAX);
@@ -324,6 +377,8 @@ impl Script {
                     );
                     self.deliveries.push((promise, delivery));
                 }
+                Event::Stale(promise) => self.deliveries.retain(|(its, _)| *its != promise),
+                Event::Changed(change) => self.changes.push(change),
             }
         }
     }

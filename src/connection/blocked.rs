@@ -1,0 +1,78 @@
+//! The times when the broker takes no messages ([connection.blocked](https://www.rabbitmq.com/docs/connection-blocked)).
+//!
+//! A broker that blocks a connection reads nothing from it. Publishes made meanwhile are held back in `early`, and
+//! written when it is over; the user may set a limit to that.
+
+use std::time::Instant;
+
+use super::{Connection, Event};
+use crate::error::{Error, Printable};
+use crate::recovery::ConnectionEvent;
+
+#[derive(Debug)]
+pub(super) struct Blocked {
+    pub(super) reason: String,
+    since: Instant,
+    /// Publishes wait no longer.
+    expired: bool,
+}
+
+impl Connection {
+    pub(super) fn block(&mut self, reason: String, now: Instant) {
+        log::warn!(
+            "the broker takes no messages for now: {}",
+            Printable(&reason)
+        );
+        let blocked = self.blocked.get_or_insert(Blocked {
+            reason: String::new(),
+            since: now,
+            expired: false,
+        });
+        blocked.reason.clone_from(&reason);
+        self.events
+            .push_back(Event::Changed(ConnectionEvent::Blocked(reason)));
+    }
+
+    pub(super) fn unblock(&mut self) {
+        if self.blocked.take().is_none() {
+            return;
+        }
+        log::warn!("the broker takes messages again");
+        self.events
+            .push_back(Event::Changed(ConnectionEvent::Unblocked));
+        if self.state.is_open() {
+            self.serve_early();
+        }
+    }
+
+    /// Why publishes fail at once, if they do.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        let blocked = self.blocked.as_ref().filter(|blocked| blocked.expired)?;
+        Some(Error::Blocked(blocked.reason.clone()))
+    }
+
+    /// When publishes have waited for long enough.
+    pub(super) fn blocked_deadline(&self) -> Option<Instant> {
+        let blocked = self.blocked.as_ref().filter(|blocked| !blocked.expired)?;
+        blocked
+            .since
+            .checked_add(self.config.options.blocked_timeout?)
+    }
+
+    pub(super) fn expire_blocked(&mut self) {
+        if self
+            .blocked_deadline()
+            .is_none_or(|deadline| self.now < deadline)
+        {
+            return;
+        }
+        if let Some(blocked) = &mut self.blocked {
+            blocked.expired = true;
+        }
+        let Some(error) = self.refusal() else {
+            return;
+        };
+        self.abandon_publishes(&error);
+        self.fail_early(&error);
+    }
+}

@@ -1,0 +1,121 @@
+//! Calls: a message to another program, and its reply, by [direct
+//! reply-to](https://www.rabbitmq.com/docs/direct-reply-to).
+//!
+//! RabbitMQ sends the reply over the channel that the request came by, so each call under way has a channel to itself;
+//! an error of one touches no other. A channel that once takes replies goes on taking them in the pool, where a late
+//! one is dropped: the next call costs no more than its message.
+
+use super::channels::Role;
+use super::requests::{Request, Sending};
+use super::{Connection, Violation};
+use crate::error::{Error, Result};
+use crate::message::{Delivery, Response, Returned};
+use crate::outcome::Outcome;
+use crate::wire::{BasicConsume, write_method};
+
+const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+/// The consumer of replies. Those of `basic_consume` have dots in their tags.
+const REPLY_TAG: &str = "puka-reply";
+
+impl Connection {
+    pub(super) fn start_sending(
+        &mut self,
+        promise: u64,
+        sending: Sending,
+        number: u16,
+    ) -> Result<()> {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Err(Error::NotConnected);
+        };
+        if !channel.takes_replies {
+            let consume = BasicConsume {
+                queue: REPLY_TO.as_bytes(),
+                consumer_tag: REPLY_TAG.as_bytes(),
+                no_ack: true,
+                no_wait: true,
+                ..Default::default()
+            };
+            let _ = write_method(self.out.tail(), number, &consume);
+        }
+        let Sending {
+            exchange,
+            routing_key,
+            message,
+            deadline,
+            ..
+        } = sending;
+        let mut message = message.mandatory(true);
+        message.properties.reply_to = Some(REPLY_TO.into());
+        message.properties.correlation_id = Some(promise.to_string().into());
+        self.write_message(number, &exchange, &routing_key, message)?;
+        if let Some(channel) = self.channels.get_mut(number) {
+            channel.takes_replies = true;
+        }
+        self.occupy(number, Role::Caller { promise, deadline }, []);
+        Ok(())
+    }
+
+    /// Whether a delivery is a reply, be it too late.
+    pub(super) fn is_reply(&self, number: u16, delivery: &Delivery) -> bool {
+        let channel = self.channels.get(number);
+        channel.is_some_and(|channel| channel.takes_replies) && *delivery.consumer_tag == *REPLY_TAG
+    }
+
+    pub(super) fn replied(&mut self, number: u16, delivery: Delivery) {
+        let id = delivery.properties.correlation_id.as_deref();
+        match self.channels.get(number).map(|channel| &channel.role) {
+            Some(&Role::Caller { promise, deadline }) if id == Some(&promise.to_string()) => {
+                self.calls.remove(&(deadline, promise));
+                self.release(number);
+                let response = Response {
+                    body: delivery.body,
+                    properties: delivery.properties,
+                };
+                self.settled(promise, Ok(Outcome::Response(Box::new(response))));
+            }
+            _ => log::debug!("a reply came too late, and is dropped"),
+        }
+    }
+
+    /// Nobody took the request.
+    pub(super) fn call_returned(
+        &mut self,
+        number: u16,
+        returned: Returned,
+    ) -> Result<(), Violation> {
+        let Some(&Role::Caller { promise, deadline }) =
+            self.channels.get(number).map(|channel| &channel.role)
+        else {
+            return Err(Violation::new(503, "basic.return where nothing was sent"));
+        };
+        self.calls.remove(&(deadline, promise));
+        self.release(number);
+        self.settled(promise, Err(Error::NoRoute(Box::new(returned))));
+        Ok(())
+    }
+
+    /// Gives up the calls whose time is up.
+    pub(super) fn expire_calls(&mut self) {
+        while let Some(entry) = self.calls.first_entry()
+            && entry.key().0 <= self.now
+        {
+            let ((_, call), timeout) = entry.remove_entry();
+            self.waiting.retain(|(number, _)| *number != call);
+            let is_its =
+                |role: &Role| matches!(role, Role::Caller { promise, .. } if *promise == call);
+            if let Some(number) = self.channels.find(is_its) {
+                self.release(number);
+            }
+            self.settled(call, Err(Error::NoReply(timeout)));
+        }
+    }
+
+    /// Notes when a call is given up.
+    pub(super) fn note_deadline(&mut self, promise: u64, request: &Request) {
+        if let Request::Send(sending) = request {
+            self.calls
+                .insert((sending.deadline, promise), sending.timeout);
+        }
+    }
+}

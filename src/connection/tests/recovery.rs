@@ -1,0 +1,596 @@
+//! From one socket to the next.
+
+use std::time::Duration;
+
+use super::script::{Script, channel_close, wire_declare, wire_declare_ok};
+use crate::ClientOptions;
+use crate::connection::Request;
+use crate::error::{CancelledBy, Error};
+use crate::message::Message;
+use crate::options::{Consume, ExchangeDeclare, Get, QueueBind, QueueDeclare, QueueDelete};
+use crate::outcome::Outcome;
+use crate::recovery::{ConnectionEvent, Restored};
+use crate::wire::{
+    self, BasicAck, BasicConsumeOk, BasicDeliver, BasicPublish, BasicQosOk, ChannelCloseOk,
+    ChannelOpen, ChannelOpenOk, ConfirmSelect, ConfirmSelectOk, ConnectionClose, ConnectionCloseOk,
+    ExchangeDeclareOk, Properties, QueueBindOk,
+};
+
+fn recovering() -> Script {
+    Script::recovering(ClientOptions::new())
+}
+
+fn ack(tag: u64, multiple: bool) -> BasicAck {
+    BasicAck {
+        delivery_tag: tag,
+        multiple,
+    }
+}
+
+#[track_caller]
+fn expect_publish(script: &mut Script, routing_key: &str, body: &[u8]) {
+    let publish = BasicPublish {
+        routing_key: routing_key.as_bytes(),
+        ..Default::default()
+    };
+    script.expect(1, publish);
+    script.expect_content(1, &Properties::default(), body);
+}
+
+#[track_caller]
+fn expect_publisher(script: &mut Script) {
+    script.expect(1, ChannelOpen::default());
+    script.expect(1, ConfirmSelect::default());
+}
+
+fn send_publisher(script: &mut Script) {
+    script.send(1, ChannelOpenOk::default());
+    script.send(1, ConfirmSelectOk {});
+}
+
+/// What the program is told after a reconnection.
+#[track_caller]
+fn restored(script: &mut Script) -> Restored {
+    match script.changes.pop() {
+        Some(ConnectionEvent::Restored(restored)) => restored,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn declare(script: &mut Script, queue: QueueDeclare, name: &str) {
+    let channel = 2;
+    let promise = script.request(Request::QueueDeclare(queue));
+    script.methods();
+    script.send(channel, wire_declare_ok(name));
+    assert_matches!(script.result(promise), Some(Ok(Outcome::QueueDeclareOk(_))));
+}
+
+#[test]
+fn what_was_not_confirmed_is_published_again_in_order_under_the_same_promises() {
+    let mut script = recovering();
+    let large = vec![b'x'; 200_000];
+    let first = script.publish("", "a", "1");
+    let second = script.publish("", "a", "2");
+    let third = script.publish("", "b", large.clone());
+    script.methods();
+    send_publisher(&mut script);
+    script.send(1, ack(1, false));
+    assert_matches!(script.result(first), Some(Ok(Outcome::Published)));
+    script.lose();
+    assert_matches!(script.changes.pop(), Some(ConnectionEvent::Lost(_)));
+    let early = script.publish("", "c", "4");
+    assert!(script.connection.buffered() >= large.len());
+
+    script.reconnect();
+    expect_publisher(&mut script);
+    expect_publish(&mut script, "a", b"2");
+    expect_publish(&mut script, "b", &large);
+    expect_publish(&mut script, "c", b"4");
+    script.expect_nothing();
+    assert_eq!(restored(&mut script).republished, 2);
+    send_publisher(&mut script);
+    script.send(1, ack(3, true));
+    for promise in [second, third, early] {
+        assert_matches!(script.result(promise), Some(Ok(Outcome::Published)));
+    }
+    assert_eq!(script.connection.buffered(), 0);
+}
+
+#[test]
+fn a_second_loss_on_the_way_changes_nothing() {
+    let mut script = recovering();
+    declare(&mut script, QueueDeclare::new("q"), "q");
+    let promise = script.publish("", "a", "1");
+    script.methods();
+    script.lose();
+    // During the login, then while the queue is declared, and when it is published again.
+    script.connection.restart();
+    script.lose();
+    script.reconnect();
+    assert_eq!(script.methods(), ["2 channel.open", "2 queue.declare"]);
+    script.lose();
+    script.reconnect();
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, wire_declare_ok("q"));
+    expect_publisher(&mut script);
+    expect_publish(&mut script, "a", b"1");
+    script.lose();
+    script.reconnect();
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, wire_declare_ok("q"));
+    expect_publisher(&mut script);
+    expect_publish(&mut script, "a", b"1");
+    send_publisher(&mut script);
+    script.send(1, ack(1, false));
+    assert_matches!(script.result(promise), Some(Ok(Outcome::Published)));
+    let lost = |change: &&ConnectionEvent| matches!(change, ConnectionEvent::Lost(_));
+    // The first loss, and the one after the restoration; those in between are not news.
+    assert_eq!(script.changes.iter().filter(lost).count(), 2);
+}
+
+#[test]
+fn a_publish_that_is_given_up_says_whether_it_may_have_arrived() {
+    let mut script = recovering();
+    let sent = script.publish("", "a", "1");
+    script.methods();
+    let unsent = script.publish("", "a", "2");
+    script.lose();
+    let early = script.publish("", "a", "3");
+    script.connection.give_up(&Error::Closed);
+    script.collect();
+    assert_matches!(script.result(sent), Some(Err(Error::OutcomeUnknown(_))));
+    assert_matches!(script.result(unsent), Some(Err(Error::NotSent(_))));
+    assert_matches!(script.result(early), Some(Err(Error::NotSent(_))));
+    assert_eq!(script.connection.buffered(), 0);
+}
+
+/// Another attempt's refusal says nothing of the first one, which may have been taken.
+#[test]
+fn what_was_sent_before_and_is_refused_now_is_unknown() {
+    let mut script = recovering();
+    let sent = script.publish("", "a", "1");
+    script.methods();
+    script.lose();
+    script.reconnect();
+    let fresh = script.publish("nowhere", "a", "2");
+    script.methods();
+    send_publisher(&mut script);
+    script.send(1, channel_close(403, "ACCESS_REFUSED - no"));
+    assert_matches!(script.result(sent), Some(Err(Error::OutcomeUnknown(_))));
+    assert_matches!(script.result(fresh), Some(Err(Error::AccessRefused(_))));
+}
+
+fn consume(script: &mut Script, request: Consume) -> u64 {
+    let consumer = script.consume(request);
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, BasicQosOk {});
+    consume_ok(script, consumer);
+    consumer
+}
+
+fn consume_ok(script: &mut Script, consumer: u64) {
+    let tag = format!("{consumer}.0.");
+    script.send(
+        2,
+        BasicConsumeOk {
+            consumer_tag: tag.as_bytes(),
+        },
+    );
+}
+
+#[test]
+fn a_consumer_goes_on_and_deliveries_from_before_cannot_be_settled() {
+    let mut script = recovering();
+    let consumer = consume(&mut script, Consume::new("q").prefetch_count(2));
+    let tag = format!("{consumer}.0.");
+    script.deliver(2, &tag, 1, "read");
+    let old = script.deliveries(consumer).remove(0);
+    script.deliver(2, &tag, 2, "unread");
+    script.lose();
+    assert!(script.deliveries(consumer).is_empty());
+    assert_matches!(script.ack(&old), Err(Error::StaleDelivery(1)));
+
+    script.reconnect();
+    script.expect(2, ChannelOpen::default());
+    let qos = wire::BasicQos {
+        prefetch_count: 2,
+        ..Default::default()
+    };
+    script.expect(2, qos);
+    let again = wire::BasicConsume {
+        queue: b"q",
+        consumer_tag: tag.as_bytes(),
+        ..Default::default()
+    };
+    script.expect(2, again);
+    script.expect_nothing();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, BasicQosOk {});
+    consume_ok(&mut script, consumer);
+    script.deliver(2, &tag, 1, "read");
+    assert_matches!(script.ack(&old), Err(Error::StaleDelivery(1)));
+    let new = script.deliveries(consumer).remove(0);
+    script.ack(&new).unwrap();
+    script.expect(2, ack(1, false));
+}
+
+#[test]
+fn a_consumer_that_was_being_cancelled_is_cancelled() {
+    let mut script = recovering();
+    let consumer = consume(&mut script, Consume::new("q"));
+    let cancel = script.cancel(consumer);
+    script.lose();
+    assert_matches!(
+        script.result(consumer),
+        Some(Err(Error::Cancelled(CancelledBy::Client)))
+    );
+    assert_matches!(script.result(cancel), Some(Ok(Outcome::CancelOk(_))));
+    script.reconnect();
+    script.expect_nothing();
+}
+
+#[test]
+fn a_consumer_can_be_cancelled_and_changed_while_there_is_no_connection() {
+    let mut script = recovering();
+    let consumer = consume(&mut script, Consume::new("q").prefetch_count(5));
+    script.lose();
+    let changed = script.qos(consumer, 9);
+    assert_matches!(script.result(changed), Some(Ok(Outcome::Done)));
+    script.reconnect();
+    script.expect(2, ChannelOpen::default());
+    let qos = wire::BasicQos {
+        prefetch_count: 9,
+        ..Default::default()
+    };
+    script.expect(2, qos);
+    script.lose();
+    let cancel = script.cancel(consumer);
+    assert_matches!(script.result(cancel), Some(Ok(Outcome::CancelOk(_))));
+    assert_matches!(script.result(consumer), Some(Err(Error::Cancelled(_))));
+    script.reconnect();
+    script.expect_nothing();
+}
+
+fn stream_delivery(script: &mut Script, consumer: u64, tag: u64, offset: i64) {
+    let consumer_tag = format!("{consumer}.0.");
+    let deliver = BasicDeliver {
+        consumer_tag: consumer_tag.as_bytes(),
+        delivery_tag: tag,
+        ..Default::default()
+    };
+    let mut properties = Properties::default();
+    properties.headers.insert("x-stream-offset", offset);
+    script.send_content(2, deliver, &properties, b"");
+}
+
+#[test]
+fn a_consumer_of_a_stream_goes_on_behind_what_was_acknowledged() {
+    for (acked, next) in [(0, 7_i64), (1, 8), (3, 10)] {
+        let mut script = recovering();
+        let stream = Consume::new("s")
+            .prefetch_count(9)
+            .argument("x-stream-offset", "first");
+        let consumer = consume(&mut script, stream);
+        for tag in 1..=3 {
+            stream_delivery(&mut script, consumer, tag, 6 + tag.cast_signed());
+        }
+        for delivery in script.deliveries(consumer).into_iter().take(acked) {
+            script.ack(&delivery).unwrap();
+        }
+        script.methods();
+        script.lose();
+        script.reconnect();
+        script.frame();
+        script.frame();
+        let arguments = wire::FieldTable::new().with("x-stream-offset", next);
+        let tag = format!("{consumer}.0.");
+        let again = wire::BasicConsume {
+            queue: b"s",
+            consumer_tag: tag.as_bytes(),
+            arguments: arguments.encoded(),
+            ..Default::default()
+        };
+        script.expect(2, again);
+    }
+}
+
+fn bind(queue: &str) -> QueueBind {
+    QueueBind::new(queue, "x").routing_key("k")
+}
+
+#[test]
+fn what_was_declared_is_declared_again_each_before_what_needs_it() {
+    let mut script = recovering();
+    let exchange = script.request(Request::ExchangeDeclare(ExchangeDeclare::fanout("x")));
+    script.methods();
+    script.send(2, ExchangeDeclareOk {});
+    assert_matches!(script.result(exchange), Some(Ok(_)));
+    declare(&mut script, QueueDeclare::new("q"), "q");
+    declare(&mut script, QueueDeclare::new("gone"), "gone");
+    declare(&mut script, QueueDeclare::new("seen").passive(true), "seen");
+    for queue in ["q", "gone"] {
+        script.request(Request::QueueBind(bind(queue)));
+        script.methods();
+        script.send(2, QueueBindOk {});
+    }
+    script.request(Request::QueueDelete(QueueDelete::new("gone")));
+    script.methods();
+    script.send(2, wire::QueueDeleteOk { message_count: 0 });
+    let consumer = script.consume(Consume::new("q"));
+    let waiting = script.publish("", "q", "1");
+    script.methods();
+    script.lose();
+
+    script.reconnect();
+    assert_eq!(script.methods(), ["2 channel.open", "2 exchange.declare"]);
+    let meanwhile = script.declare("new");
+    script.expect_nothing();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, ExchangeDeclareOk {});
+    script.expect(2, wire_declare("q"));
+    script.expect_nothing();
+    script.send(2, wire_declare_ok("q"));
+    script.expect(
+        2,
+        wire::QueueBind {
+            queue: b"q",
+            exchange: b"x",
+            routing_key: b"k",
+            ..Default::default()
+        },
+    );
+    script.expect_nothing();
+    assert!(!script.connection.is_open());
+    script.send(2, QueueBindOk {});
+    assert!(script.connection.is_open());
+    let methods = script.methods();
+    for method in ["2 basic.consume", "1 basic.publish", "3 queue.declare"] {
+        assert!(methods.iter().any(|other| other == method), "{methods:?}");
+    }
+    assert_matches!(script.result(consumer), None);
+    assert_matches!(script.result(waiting), None);
+    assert_matches!(script.result(meanwhile), None);
+    assert!(restored(&mut script).failed.is_empty());
+}
+
+#[test]
+fn a_name_that_the_broker_made_is_followed() {
+    let mut script = recovering();
+    declare(&mut script, QueueDeclare::server_named(), "amq.gen-1");
+    script.request(Request::QueueBind(bind("amq.gen-1")));
+    script.methods();
+    script.send(2, QueueBindOk {});
+    script.consume(Consume::new("amq.gen-1"));
+    script.methods();
+    for (old, new) in [("amq.gen-1", "amq.gen-2"), ("amq.gen-2", "amq.gen-3")] {
+        script.lose();
+        script.reconnect();
+        script.expect(2, ChannelOpen::default());
+        script.expect(2, wire_declare(""));
+        script.send(2, ChannelOpenOk::default());
+        script.send(2, wire_declare_ok(new));
+        script.expect(
+            2,
+            wire::QueueBind {
+                queue: new.as_bytes(),
+                exchange: b"x",
+                routing_key: b"k",
+                ..Default::default()
+            },
+        );
+        script.send(2, QueueBindOk {});
+        let report = restored(&mut script);
+        assert_eq!(report.renamed, [(old.into(), new.into())]);
+        script.frame();
+        let consume = script.frame();
+        assert!(
+            consume
+                .payload
+                .windows(9)
+                .any(|part| part == new.as_bytes())
+        );
+        script.methods();
+    }
+    // Whoever still uses the first name means the queue that there is now.
+    script.request(Request::Get(Get::new("amq.gen-1")));
+    script.frame();
+    let get = script.frame();
+    assert!(get.payload.windows(9).any(|part| part == b"amq.gen-3"));
+    script.publish("", "amq.gen-1", Message::new("").reply_to("amq.gen-1"));
+    expect_publisher(&mut script);
+    let publish = script.frame();
+    assert!(publish.payload.windows(9).any(|part| part == b"amq.gen-3"));
+    let header = script.frame();
+    assert!(header.payload.windows(9).any(|part| part == b"amq.gen-3"));
+    // Not a routing key of another exchange.
+    script.publish("x", "amq.gen-1", "");
+    let publish = script.frame();
+    assert!(publish.payload.windows(9).any(|part| part == b"amq.gen-1"));
+}
+
+#[test]
+fn declarations_under_way_are_made_again_and_what_may_not_be_doubled_fails() {
+    let mut script = recovering();
+    let declared = script.declare("q");
+    let deleted = script.request(Request::QueueDelete(QueueDelete::new("other")));
+    let got = script.request(Request::Get(Get::new("q")));
+    script.methods();
+    script.lose();
+    assert_matches!(
+        script.result(deleted),
+        Some(Err(Error::ConnectionBroken(_)))
+    );
+    assert_matches!(script.result(got), Some(Err(Error::ConnectionBroken(_))));
+    script.reconnect();
+    script.expect(2, ChannelOpen::default());
+    script.expect(2, wire_declare("q"));
+    script.expect_nothing();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, wire_declare_ok("q"));
+    assert_matches!(
+        script.result(declared),
+        Some(Ok(Outcome::QueueDeclareOk(_)))
+    );
+}
+
+/// An exclusive queue is locked until the broker has noticed that its old connection is dead.
+#[test]
+fn a_locked_queue_holds_everything_up_until_it_can_be_had() {
+    let mut script = recovering();
+    declare(&mut script, QueueDeclare::new("q").exclusive(true), "q");
+    let promise = script.publish("", "q", "1");
+    script.methods();
+    script.lose();
+    script.reconnect();
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, channel_close(405, "RESOURCE_LOCKED - q"));
+    script.expect(2, ChannelCloseOk {});
+    script.expect_nothing();
+    assert!(!script.connection.is_open());
+    script.pass(Duration::from_secs(1));
+    assert_eq!(script.methods(), ["2 channel.open", "2 queue.declare"]);
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, wire_declare_ok("q"));
+    expect_publisher(&mut script);
+    expect_publish(&mut script, "q", b"1");
+    assert_matches!(script.result(promise), None);
+    assert!(restored(&mut script).failed.is_empty());
+}
+
+#[test]
+fn a_queue_on_a_node_that_is_down_holds_up_only_its_own_consumer() {
+    let mut script = recovering();
+    let consumer = consume(&mut script, Consume::new("down"));
+    script.lose();
+    script.reconnect();
+    script.methods();
+    let promise = script.publish("", "other", "1");
+    assert!(script.methods().contains(&"1 basic.publish".into()));
+    let refuse =
+        "NOT_FOUND - home node 'x' of durable queue 'down' in vhost '/' is down or inaccessible";
+    for _ in 0..3 {
+        script.send(2, ChannelOpenOk::default());
+        script.send(2, BasicQosOk {});
+        script.send(2, channel_close(404, refuse));
+        assert_eq!(script.methods(), ["2 channel.close-ok"]);
+        script.pass(Duration::from_secs(1));
+        assert_eq!(
+            script.methods(),
+            ["2 channel.open", "2 basic.qos", "2 basic.consume"]
+        );
+    }
+    assert_matches!(script.result(promise), None);
+    assert_matches!(script.result(consumer), None);
+    // For as long as the limit says.
+    script.pass(Duration::from_secs(300));
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, channel_close(404, refuse));
+    assert_matches!(script.result(consumer), Some(Err(Error::NotFound(_))));
+}
+
+#[test]
+fn a_queue_that_is_gone_ends_its_consumer_with_the_brokers_word() {
+    let mut script = recovering();
+    let consumer = consume(&mut script, Consume::new("q"));
+    script.lose();
+    script.reconnect();
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(
+        2,
+        channel_close(404, "NOT_FOUND - no queue 'q' in vhost '/'"),
+    );
+    assert_matches!(script.result(consumer), Some(Err(Error::NotFound(_))));
+}
+
+#[test]
+fn what_cannot_be_declared_again_is_reported() {
+    let mut script = recovering();
+    declare(&mut script, QueueDeclare::new("q"), "q");
+    script.lose();
+    script.reconnect();
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(
+        2,
+        channel_close(406, "PRECONDITION_FAILED - inequivalent arg"),
+    );
+    let report = restored(&mut script);
+    assert_eq!(report.failed.len(), 1);
+    assert_eq!(report.failed[0].0, "queue \"q\"");
+    assert!(script.connection.is_open());
+}
+
+#[test]
+fn only_the_brokers_own_trouble_is_recovered_from() {
+    for (code, recovers) in [
+        (320, true),
+        (541, true),
+        (530, false),
+        (501, false),
+        (540, false),
+    ] {
+        let mut script = recovering();
+        let consumer = consume(&mut script, Consume::new("q"));
+        let close = ConnectionClose {
+            reply_code: code,
+            reply_text: b"no",
+            ..Default::default()
+        };
+        script.send(0, close);
+        script.expect(0, ConnectionCloseOk {});
+        assert_eq!(script.connection.is_suspended(), recovers, "{code}");
+        assert_eq!(script.result(consumer).is_some(), !recovers, "{code}");
+    }
+}
+
+#[test]
+fn a_login_that_is_refused_ends_it_with_that() {
+    let mut script = recovering();
+    let consumer = consume(&mut script, Consume::new("q"));
+    script.lose();
+    script.connection.restart();
+    script.frame_of_login();
+    let close = ConnectionClose {
+        reply_code: 403,
+        reply_text: b"ACCESS_REFUSED",
+        ..Default::default()
+    };
+    script.send(0, close);
+    assert!(script.connection.is_over());
+    assert_matches!(script.result(consumer), Some(Err(Error::AccessRefused(_))));
+}
+
+#[test]
+fn close_ends_it_while_there_is_no_connection() {
+    let mut script = recovering();
+    let consumer = consume(&mut script, Consume::new("q"));
+    let published = script.publish("", "q", "1");
+    script.methods();
+    script.lose();
+    let close = script.close();
+    assert_matches!(script.result(close), Some(Ok(Outcome::Done)));
+    assert_matches!(script.result(consumer), Some(Err(Error::Closed)));
+    assert_matches!(
+        script.result(published),
+        Some(Err(Error::OutcomeUnknown(_)))
+    );
+    assert!(script.connection.is_over());
+}
+
+#[test]
+fn without_recovery_nothing_is_kept() {
+    let mut script = Script::connected();
+    let published = script.publish("", "q", "1");
+    script.methods();
+    script.disconnect(crate::error::Broken::Eof);
+    assert!(script.connection.is_over());
+    assert_matches!(
+        script.result(published),
+        Some(Err(Error::OutcomeUnknown(_)))
+    );
+}

@@ -1,0 +1,233 @@
+//! How a connection is made: looking up a host, trying the next one, and trying again after a loss.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::client_options::AuthMechanism;
+use crate::connection::{Config, Connection, Login};
+use crate::driver::{CONNECTING, Deadline, Driver};
+use crate::error::{Broken, Error};
+use crate::lookup::{Addresses, Lookup};
+use crate::promise::PromiseId;
+use crate::reactor::now;
+use crate::transport::{SocketOptions, Stream, TlsConfig};
+use crate::wire::MIN_FRAME_MAX;
+
+/// Channel epochs of one connection stay below this.
+const EPOCHS: u64 = 1 << 40;
+
+/// How long a lookup is waited for at once: most are answered within that.
+const SOON: Duration = Duration::from_millis(20);
+
+/// How often to see whether a slow one has been answered.
+const LOOK: Duration = Duration::from_millis(5);
+
+impl Driver {
+    /// Begins to connect.
+    pub(crate) fn connect(&mut self) -> PromiseId {
+        let promise = self.promises.single();
+        if self.begin(promise) {
+            self.is_given = false;
+            self.dialer.begin_round();
+            self.dial();
+        }
+        promise
+    }
+
+    /// Begins to connect over a stream of the program's own.
+    pub(crate) fn connect_over(&mut self, stream: Box<dyn Stream>) -> PromiseId {
+        let promise = self.promises.single();
+        if self.begin(promise) {
+            self.is_given = true;
+            self.start_clock();
+            let adopted = self.tls_config().and_then(|tls| {
+                let tls = tls.map(|tls| (tls, self.server_name(&self.url.host)));
+                self.reactor
+                    .adopt(stream, tls)
+                    .map_err(Error::ConnectionBroken)
+            });
+            if let Err(error) = adopted {
+                self.give_up(&error);
+            }
+        }
+        promise
+    }
+
+    /// Makes the connection that is to get a socket; false if there is one, or may not be one.
+    fn begin(&mut self, promise: PromiseId) -> bool {
+        let error = match self.options.frame_max_or_default() {
+            _ if self.connection.is_some() => Error::AlreadyConnected,
+            max @ 1..MIN_FRAME_MAX => Error::InvalidArgument(format!(
+                "frame_max is {max}, and AMQP asks for {MIN_FRAME_MAX} at least"
+            )),
+            _ => {
+                self.connections += 1;
+                let config = Config {
+                    login: self.login(),
+                    options: self.options.clone(),
+                    client: self.client,
+                    epoch: self.connections * EPOCHS,
+                    now: now(),
+                };
+                self.connection = Some(Connection::new(promise.number, config));
+                self.last_error = None;
+                return true;
+            }
+        };
+        self.promises.settle(promise.number, Err(error));
+        false
+    }
+
+    fn login(&self) -> Login {
+        use AuthMechanism::{AmqPlain, External, Plain};
+        let mechanisms = match &self.options.auth_mechanisms[..] {
+            [] if self.options.tls.certificate_file.is_some() && !self.url.has_login => {
+                vec![External, Plain, AmqPlain]
+            }
+            [] => vec![Plain, AmqPlain],
+            chosen => chosen.to_vec(),
+        };
+        Login {
+            mechanisms,
+            username: self.url.username.clone(),
+            password: self.url.password.clone(),
+            vhost: self.url.vhost.clone(),
+        }
+    }
+
+    fn tls_config(&self) -> Result<Option<TlsConfig>, Error> {
+        if !self.url.tls {
+            return Ok(None);
+        }
+        TlsConfig::new(&self.options.tls)
+            .map(Some)
+            .map_err(Error::InvalidArgument)
+    }
+
+    /// What the broker's certificate has to name.
+    fn server_name(&self, host: &str) -> String {
+        let chosen = self.options.tls.server_name.as_deref();
+        chosen.unwrap_or(host).to_owned()
+    }
+
+    fn start_clock(&mut self) {
+        self.deadline = Some(Deadline {
+            at: now() + self.options.connect_timeout_or_default(),
+            what: CONNECTING,
+        });
+    }
+
+    /// Tries the next host of this round.
+    fn dial(&mut self) {
+        let Some(host) = self.dialer.next_host() else {
+            return self.round_failed();
+        };
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if connection.is_suspended() {
+            connection.restart();
+        }
+        connection.set_retry(self.dialer.may_go_on());
+        self.start_clock();
+        match Lookup::new(&host.name, host.port) {
+            Ok(lookup) => {
+                self.lookup = Some(lookup);
+                self.see_lookup(SOON);
+            }
+            Err(error) => self.looked_up(Err(error)),
+        }
+    }
+
+    fn see_lookup(&mut self, wait: Duration) {
+        if let Some(lookup) = &self.lookup
+            && let Some(addresses) = lookup.poll(wait)
+        {
+            self.lookup = None;
+            self.looked_up(addresses);
+        }
+    }
+
+    fn looked_up(&mut self, addresses: Addresses) {
+        let host = self.dialer.host_name();
+        let deadline = self.deadline.map_or_else(now, |deadline| deadline.at);
+        let tls = match self.tls_config() {
+            Ok(tls) => tls.map(|tls| (tls, self.server_name(&host))),
+            Err(error) => return self.give_up(&error),
+        };
+        let options = SocketOptions {
+            tcp_timeout: self.options.tcp_timeout,
+        };
+        let started = addresses
+            .map_err(|error| Broken::Resolve {
+                host,
+                error: Arc::new(error),
+            })
+            .and_then(|addresses| self.reactor.connect(addresses, deadline, options, tls));
+        if let Err(broken) = started {
+            self.disconnected(broken);
+        }
+    }
+
+    /// The connection has lost its socket, or not got one, and is to have another.
+    pub(crate) fn redial(&mut self) {
+        let Some(error) = self
+            .connection
+            .as_mut()
+            .and_then(|connection| connection.take_failure())
+        else {
+            return; // It is being seen to.
+        };
+        self.write_rest();
+        self.drop_socket();
+        if self.dialer.was_up()
+            && let Some(recovery) = &self.options.recovery
+        {
+            if self.dialer.is_lost(now(), recovery) {
+                self.dialer.begin_round();
+                self.dial();
+            } else {
+                self.dialer.failed(error);
+                self.round_failed();
+            }
+        } else {
+            self.dialer.failed(error);
+            self.dial();
+        }
+    }
+
+    /// Every host was tried in vain.
+    fn round_failed(&mut self) {
+        if let Some(recovery) = &self.options.recovery
+            && self.dialer.pause(now(), recovery)
+        {
+            return;
+        }
+        let error = self.dialer.verdict();
+        self.give_up(&error);
+    }
+
+    fn give_up(&mut self, error: &Error) {
+        if let Some(connection) = &mut self.connection {
+            connection.give_up(error);
+        }
+        self.collect();
+    }
+
+    /// Sees to a lookup that is slow, and to a pause that is over.
+    pub(crate) fn handle_dialing(&mut self, now: Instant) {
+        self.see_lookup(Duration::ZERO);
+        if self.dialer.next_round.is_some_and(|next| now >= next) {
+            self.dialer.begin_round();
+            self.dial();
+        }
+    }
+
+    /// When [`handle_dialing`](Self::handle_dialing) wants to be called.
+    pub(crate) fn dialing_timeout(&self) -> Option<Instant> {
+        if self.lookup.is_some() {
+            return Some(now() + LOOK);
+        }
+        self.dialer.next_round
+    }
+}

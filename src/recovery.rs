@@ -1,0 +1,127 @@
+//! What a user may say of a lost connection, and what the program is told. How it is done is in
+//! `connection/recovery.rs` and `dialer.rs`.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::wire::ShortStr;
+
+/// How a lost connection is made anew: see [`ClientOptions::recovery`](crate::ClientOptions::recovery).
+///
+/// ```
+/// # use std::time::Duration;
+/// # use puka::{Client, ClientOptions, Recovery};
+/// let recovery = Recovery::new().limit(Duration::from_secs(600));
+/// let options = ClientOptions::new().recovery(recovery).heartbeat(10);
+/// let client = Client::with_options("amqp://localhost/", options)?;
+/// # Ok::<(), puka::Error>(())
+/// ```
+///
+/// # What happens
+/// When the connection is lost, or the broker closes it because it shuts down (320) or is in trouble of its own (541),
+/// the client connects again while the program waits or loops, to the next host if there are
+/// [several](crate::ClientOptions::hosts), with growing pauses. Then, in this order:
+/// - it declares again what this client has declared and not deleted: exchanges, queues, bindings. A queue whose name the
+///   broker made gets a new name; its bindings and consumers follow, and so do later requests and publishes of this
+///   client that name the old one, in [`reply_to`](crate::Message::reply_to) too;
+/// - it starts the consumers again, under the same promises and tags;
+/// - it publishes again what was not confirmed, under the same promises, in the same order;
+/// - it does what was asked for meanwhile.
+///
+/// Declarations and bindings that were under way are made again, under the same promises. Deletes, purges, gets and
+/// [calls](crate::Client::call) that were under way may have been done or not: they fail with
+/// [`Error::ConnectionBroken`], or the broker's word.
+///
+/// # What is guaranteed
+/// Every publish whose promise succeeded is in the broker, or was, at least once. One that was under way when the
+/// connection was lost may be there twice; nothing marks the second one, so a consumer that must not do a thing twice
+/// needs a [`message_id`](crate::Message::message_id) or the like to know it by. Publishes that arrive for the first
+/// time are in the order of their calls.
+///
+/// A consumer gets every message that was not acknowledged, again; the broker marks it
+/// [`redelivered`](crate::Delivery::redelivered). An acknowledgement that was under way may be lost, so a message that
+/// the program is done with may come again, too. Deliveries that the program had not read are dropped (not those with
+/// `no_ack`); to settle one that it had is refused with [`Error::StaleDelivery`], and settles nothing else. A consumer of
+/// a stream goes on behind the last delivery up to which all were acknowledged.
+///
+/// # What ends it
+/// [`Client::close`](crate::Client::close); the [`limit`](Self::limit); a login that the broker refuses; and any other
+/// error that closes the connection, for that was the program's own doing. Then every promise fails with the cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    pub(crate) first_delay: Duration,
+    pub(crate) max_delay: Duration,
+    pub(crate) limit: Duration,
+    pub(crate) topology: bool,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            first_delay: Duration::from_millis(100),
+            max_delay: Duration::from_secs(5),
+            limit: Duration::from_secs(300),
+            topology: true,
+        }
+    }
+}
+
+impl Recovery {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The pause when every host has been tried in vain: `first`, and twice as long each time, up to `longest`, less some
+    /// chance so that not all clients come back at once. 100 milliseconds and 5 seconds by default. The first attempt
+    /// comes at once.
+    #[must_use]
+    pub fn delay(mut self, first: Duration, longest: Duration) -> Self {
+        self.first_delay = first;
+        self.max_delay = longest.max(first);
+        self
+    }
+
+    /// How long to try, from the loss on; 5 minutes by default. A connection that is lost again before it has lasted for
+    /// the longest delay counts as never made.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Whether what this client has declared is declared again; `true` by default.
+    #[must_use]
+    pub fn topology(mut self, topology: bool) -> Self {
+        self.topology = topology;
+        self
+    }
+}
+
+/// What has become of a connection: for [`Client::on_connection_event`](crate::Client::on_connection_event).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ConnectionEvent {
+    /// The broker takes no messages, for this reason
+    /// ([connection.blocked](https://www.rabbitmq.com/docs/connection-blocked)). Publishes wait.
+    Blocked(String),
+    /// The broker takes messages again.
+    Unblocked,
+    /// The connection is lost, and will be made anew ([`Recovery`]).
+    Lost(Error),
+    /// The connection is there again.
+    Restored(Restored),
+}
+
+/// What became of all that was there before the loss.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Queues that the broker has given another name: the old one, and the new one.
+    pub renamed: Vec<(ShortStr, ShortStr)>,
+    /// What could not be declared again, and why. Consumers and publishes are not among it: their promises tell.
+    pub failed: Vec<(String, Error)>,
+    /// How many publishes were made again.
+    pub republished: usize,
+}

@@ -1,0 +1,214 @@
+//! The socket: connect, read, write. The only place that does I/O.
+//!
+//! `stream.rs` has what is below (TCP, or a stream of the user's), `tls.rs` what may be between, `lane.rs` the write
+//! side that the client shares with `keeper.rs`, the thread that writes heartbeats.
+
+mod keeper;
+mod lane;
+mod stream;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IoSlice, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use crate::error::Broken;
+use keeper::Shared;
+use stream::Endpoint;
+
+pub(crate) use stream::SocketOptions;
+pub use stream::Stream;
+pub(crate) use tls::TlsConfig;
+
+/// The least that one read asks for, and the most.
+const READ_MIN: usize = 16 * 1024;
+const READ_MAX: usize = 256 * 1024;
+
+/// One non-blocking connection.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    endpoint: Endpoint,
+    /// The TLS session, and what else it takes to write.
+    shared: Shared,
+    keeper: Option<JoinHandle<()>>,
+    /// How much the next read asks for: more where reads fill up.
+    read_size: usize,
+}
+
+/// What a read came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ReadOutcome {
+    Bytes,
+    /// Fewer bytes than there was room for: the socket is drained.
+    LastBytes,
+    WouldBlock,
+    Eof,
+}
+
+impl Transport {
+    /// Begins to connect; [`is_connected`](Self::is_connected) tells the end.
+    pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
+        Endpoint::connect(address, *options).map(Self::new)
+    }
+
+    /// Over a stream that is connected.
+    pub(crate) fn over(stream: Box<dyn Stream>) -> Self {
+        Self::new(Endpoint::Given(stream))
+    }
+
+    fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            shared: Shared::default(),
+            keeper: None,
+            read_size: READ_MIN,
+        }
+    }
+
+    /// Whether the socket is connected; an error if it never will be.
+    pub(crate) fn is_connected(&self) -> io::Result<bool> {
+        self.endpoint.is_connected()
+    }
+
+    /// Begins a TLS session, before anything is written. The server must have this name, unless `config` has one.
+    pub(crate) fn secure(&mut self, config: &TlsConfig, server_name: &str) -> Result<(), Broken> {
+        let session = tls::Session::new(config, server_name)?;
+        self.shared.lock().lane.session = Some(session);
+        Ok(())
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut BytesMut) -> Result<ReadOutcome, Broken> {
+        let mut shared = self.shared.lock();
+        let filled = buffer.len();
+        let mut outcome = match &mut shared.lane.session {
+            Some(session) => session.read(&mut self.endpoint, buffer, self.read_size)?,
+            None => read_plain(&mut self.endpoint, buffer, self.read_size)?,
+        };
+        let count = buffer.len() - filled;
+        if count >= self.read_size {
+            self.read_size = (2 * self.read_size).min(READ_MAX);
+        } else if count > 0 {
+            self.read_size = (2 * count).clamp(READ_MIN, READ_MAX);
+            if shared.lane.session.is_none() && self.endpoint.short_read_drains() {
+                outcome = ReadOutcome::LastBytes;
+            }
+        }
+        match (&outcome, &shared.failure) {
+            // The system tells an error once, and the keeper has heard it.
+            (ReadOutcome::Eof, Some(failure)) => Err(failure.clone()),
+            _ => Ok(outcome),
+        }
+    }
+
+    /// How many bytes were taken; `None`: none until the socket is writable again.
+    ///
+    /// 0, if there was anything to write: the TLS session takes no more until its handshake is done.
+    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> Result<Option<usize>, Broken> {
+        let mut shared = self.shared.lock();
+        let result = match &shared.failure {
+            Some(failure) => Err(failure.clone()),
+            None => shared
+                .lane
+                .write(&mut self.endpoint, slices)
+                .map_err(|error| Broken::Io(Arc::new(error))),
+        };
+        match result {
+            Ok(count) => {
+                if count.is_some_and(|count| count > 0) {
+                    shared.wrote();
+                }
+                Ok(count)
+            }
+            Err(broken) => Err(match &mut shared.lane.session {
+                Some(session) => session.explain(&mut self.endpoint, broken),
+                None => broken,
+            }),
+        }
+    }
+
+    /// Whether there are bytes for the socket that have been taken before: a write of nothing writes them.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.shared.lock().lane.wants_write()
+    }
+
+    /// Tells the peer that nothing more comes, as far as that can be told.
+    pub(crate) fn goodbye(&mut self) {
+        let mut shared = self.shared.lock();
+        shared.set_idle(false);
+        if let Some(session) = &mut shared.lane.session {
+            session.goodbye(&mut self.endpoint);
+        }
+    }
+
+    /// Starts a thread that writes a heartbeat whenever the connection is [idle](Self::set_idle), and nothing has been
+    /// written for so long. Only over TCP.
+    pub(crate) fn keep(&mut self, every: Duration) -> io::Result<()> {
+        self.stop_keeper();
+        let duplicate = self.endpoint.duplicate()?;
+        self.keeper = Some(self.shared.keep(duplicate, every)?);
+        Ok(())
+    }
+
+    /// Whether all that was written ends with a whole frame, and nothing is left to write. Each write says no.
+    pub(crate) fn set_idle(&mut self, idle: bool) {
+        if self.keeper.is_some() {
+            self.shared.lock().set_idle(idle);
+        }
+    }
+
+    fn stop_keeper(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            self.shared.lock().close();
+            keeper.thread().unpark();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        let address = self.endpoint.duplicate()?.peer_addr()?.as_socket();
+        address.ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// What mio, or another poll, watches.
+    pub(crate) fn source(&mut self) -> &mut dyn mio::event::Source {
+        self.endpoint.source()
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.endpoint.as_fd()
+    }
+}
+
+impl Drop for Transport {
+    /// The socket is closed, and forgotten by every poll, only when no handle to it is left.
+    fn drop(&mut self) {
+        self.stop_keeper();
+    }
+}
+
+fn read_plain(
+    endpoint: &mut Endpoint,
+    buffer: &mut BytesMut,
+    size: usize,
+) -> Result<ReadOutcome, Broken> {
+    let filled = buffer.len();
+    buffer.resize(filled + size, 0);
+    let result = lane::would_block(endpoint.read(&mut buffer[filled..]));
+    let count = *result.as_ref().ok().and_then(Option::as_ref).unwrap_or(&0);
+    buffer.truncate(filled + count);
+    match result {
+        Ok(Some(0)) => Ok(ReadOutcome::Eof),
+        Ok(Some(_)) => Ok(ReadOutcome::Bytes),
+        Ok(None) => Ok(ReadOutcome::WouldBlock),
+        Err(error) => Err(Broken::Io(Arc::new(error))),
+    }
+}

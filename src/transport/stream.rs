@@ -1,0 +1,192 @@
+//! What a connection may run over: a TCP socket of our own, or any stream that the user gives.
+
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
+
+/// A stream to run a connection over, in place of the client's own TCP socket: a [`mio::net::UnixStream`], a
+/// [`mio::net::TcpStream`] that is connected already, or a type of one's own. Whatever has these traits is one.
+///
+/// It must be connected, and must not block: what cannot be done now fails with [`WouldBlock`](io::ErrorKind::WouldBlock),
+/// and the readiness that mio tells of its source says when to try again. What `write` takes must get out without
+/// `flush`, which is never called.
+#[cfg(unix)]
+pub trait Stream: Read + Write + Source + AsFd + Send {}
+#[cfg(unix)]
+impl<T: Read + Write + Source + AsFd + Send> Stream for T {}
+
+/// A stream to run a connection over, in place of the client's own TCP socket: a [`mio::net::TcpStream`] that is
+/// connected already, or a type of one's own. Whatever has these traits is one.
+///
+/// It must be connected, and must not block: what cannot be done now fails with [`WouldBlock`](io::ErrorKind::WouldBlock),
+/// and the readiness that mio tells of its source says when to try again. What `write` takes must get out without
+/// `flush`, which is never called.
+#[cfg(not(unix))]
+pub trait Stream: Read + Write + Source + Send {}
+#[cfg(not(unix))]
+impl<T: Read + Write + Source + Send> Stream for T {}
+
+/// What to tell the system about a TCP connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SocketOptions {
+    /// About how long a peer may be gone without a word until the system notices.
+    pub(crate) tcp_timeout: Option<Duration>,
+}
+
+impl SocketOptions {
+    /// Nothing is lost if one cannot be set.
+    fn apply(self, stream: &TcpStream) {
+        // Small frames must not wait for each other's acknowledgements.
+        let _ = stream.set_nodelay(true);
+        let Some(timeout) = self.tcp_timeout else {
+            return;
+        };
+        let socket = SockRef::from(stream);
+        let _ = socket.set_tcp_keepalive(&keepalive(timeout));
+        // Keepalive only watches a silent connection: what is written and not acknowledged has a limit of its own.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = socket.set_tcp_user_timeout(Some(timeout));
+    }
+}
+
+/// Probes begin after half the time, and four of them fill the other half.
+fn keepalive(timeout: Duration) -> TcpKeepalive {
+    let idle = whole_seconds(timeout / 2);
+    let keepalive = TcpKeepalive::new().with_time(idle);
+    #[cfg(any(
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "ios",
+        target_os = "linux",
+        target_os = "macos",
+        target_os = "netbsd",
+        target_os = "windows",
+    ))]
+    let keepalive = keepalive
+        .with_interval(whole_seconds(timeout / 8))
+        .with_retries(4);
+    keepalive
+}
+
+/// The system counts in seconds, and takes no 0, nor what does not fit its counters.
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs().clamp(1, 32_767))
+}
+
+/// One of the two, non-blocking.
+pub(super) enum Endpoint {
+    Tcp {
+        stream: TcpStream,
+        options: SocketOptions,
+    },
+    Given(Box<dyn Stream>),
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { stream, .. } => stream.fmt(f),
+            Self::Given(_) => f.write_str("Given(..)"),
+        }
+    }
+}
+
+impl Endpoint {
+    pub(super) fn connect(address: SocketAddr, options: SocketOptions) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        Ok(Self::Tcp { stream, options })
+    }
+
+    /// Whether it is connected; an error if it never will be.
+    pub(super) fn is_connected(&self) -> io::Result<bool> {
+        let Self::Tcp { stream, options } = self else {
+            return Ok(true);
+        };
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            Ok(_) => {
+                options.apply(stream);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a read that does not fill its buffer has taken all there is. Of a user's own stream nobody knows.
+    pub(super) fn short_read_drains(&self) -> bool {
+        matches!(self, Self::Tcp { .. })
+    }
+
+    /// Another handle to the same socket.
+    pub(super) fn duplicate(&self) -> io::Result<socket2::Socket> {
+        match self {
+            Self::Tcp { stream, .. } => SockRef::from(stream).try_clone(),
+            Self::Given(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    pub(super) fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp { stream, .. } => stream,
+            Self::Given(stream) => &mut **stream,
+        }
+    }
+
+    #[cfg(unix)]
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp { stream, .. } => stream.as_fd(),
+            Self::Given(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Read for Endpoint {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp { stream, .. } => retry(|| stream.read(buffer)),
+            // A count that is too high must not become a panic somewhere else.
+            Self::Given(stream) => retry(|| stream.read(buffer)).map(|n| n.min(buffer.len())),
+        }
+    }
+}
+
+impl Write for Endpoint {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp { stream, .. } => retry(|| stream.write_vectored(slices)),
+            Self::Given(stream) => {
+                let all = slices.iter().map(|slice| slice.len()).sum();
+                retry(|| stream.write_vectored(slices)).map(|count| count.min(all))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Calls again what a signal has interrupted.
+pub(super) fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

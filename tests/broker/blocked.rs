@@ -1,0 +1,110 @@
+//! A broker that is low on memory, and takes no messages.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use puka::{ClientOptions, ConnectionEvent, Error};
+
+use crate::support::{Broker, LIMIT, MOMENT, Session};
+
+fn raise_alarm(broker: &Broker) {
+    broker.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).");
+}
+
+fn clear_alarm(broker: &Broker) {
+    broker.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).");
+}
+
+/// A session on a connection that publishes: RabbitMQ tells no other of the alarm.
+fn publishing(broker: &Broker, options: ClientOptions) -> (Session, String) {
+    let mut session = Session::at(&broker.url, options);
+    let queue = session.queue();
+    session.publish(&queue, "0");
+    (session, queue)
+}
+
+#[test]
+fn a_blocked_publisher_knows_it_waits_and_goes_on() {
+    let broker = Broker::start(&[]);
+    let options = ClientOptions::new().high_water_mark(100_000);
+    let (mut session, queue) = publishing(&broker, options);
+    let (sender, told) = channel();
+    session.on_connection_event(move |_, event| sender.send(event).unwrap());
+    raise_alarm(&broker);
+    // The broker says so when the next message comes, and that one may be taken.
+    let first = session.basic_publish("", &queue, "1");
+    while session.blocked().is_none() {
+        session.sleep(Duration::from_millis(10)).unwrap();
+    }
+    assert_eq!(session.blocked(), Some("low on memory"));
+    assert!(matches!(told.try_recv(), Ok(ConnectionEvent::Blocked(_))));
+    let second = session.basic_publish("", &queue, "2");
+    assert!(session.wait_timeout(second, MOMENT).unwrap().is_none());
+    // Heartbeats and all else that the broker does not read are no loss.
+    assert!(session.is_connected());
+
+    // Memory is bounded: the call itself waits when there is no room.
+    let handle = session.handle().unwrap();
+    let filled = session.basic_publish("", &queue, vec![0; 100_000]);
+    assert!(!session.has_room());
+    clear_alarm(&broker);
+    let last = session.basic_publish("", &queue, "last");
+    for promise in [first, second, filled, last] {
+        session
+            .wait_timeout(promise, LIMIT)
+            .unwrap()
+            .expect("a confirm");
+    }
+    assert_eq!(session.blocked(), None);
+    assert!(matches!(told.try_recv(), Ok(ConnectionEvent::Unblocked)));
+    session.wait_for_messages(&queue, 5);
+    drop(handle);
+}
+
+#[test]
+fn after_the_limit_publishes_fail_until_the_broker_is_well_again() {
+    let broker = Broker::start(&[]);
+    let options = ClientOptions::new()
+        .blocked_timeout(Duration::from_millis(500))
+        .high_water_mark(1000);
+    let (mut session, queue) = publishing(&broker, options);
+    raise_alarm(&broker);
+    let first = session.basic_publish("", &queue, "1");
+    let error = session.wait(first);
+    assert!(
+        matches!(&error, Err(Error::OutcomeUnknown(cause)) if matches!(**cause, Error::Blocked(_))),
+        "{error:?}"
+    );
+    // At once, even where there is no room.
+    for _ in 0..3 {
+        let error = session
+            .basic_publish("", &queue, vec![0; 2000])
+            .wait(&mut session)
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::NotSent(cause) if matches!(**cause, Error::Blocked(_))),
+            "{error}"
+        );
+    }
+    clear_alarm(&broker);
+    while session.blocked().is_some() {
+        session.sleep(Duration::from_millis(10)).unwrap();
+    }
+    session.publish(&queue, "2");
+}
+
+#[test]
+fn close_does_not_wait_for_ever_for_a_broker_that_does_not_read() {
+    let broker = Broker::start(&[]);
+    let options = ClientOptions::new().connect_timeout(Duration::from_millis(500));
+    let (mut session, queue) = publishing(&broker, options);
+    raise_alarm(&broker);
+    session.basic_publish("", &queue, "1");
+    while session.blocked().is_none() {
+        session.sleep(Duration::from_millis(10)).unwrap();
+    }
+    let close = session.close();
+    let error = session.wait(close).unwrap_err();
+    assert!(error.is_connection_broken(), "{error}");
+    clear_alarm(&broker);
+}

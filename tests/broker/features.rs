@@ -1,0 +1,336 @@
+//! The rest of what RabbitMQ can do.
+
+use std::time::Duration;
+
+use puka::{Client, Consume, Error, FieldTable, Message, QueueDeclare, Requeue};
+
+use crate::support::{LIMIT, Session, version};
+
+fn durable(session: &mut Session, arguments: &[(&'static str, &'static str)]) -> String {
+    let name = session.name();
+    let arguments: FieldTable = arguments.iter().copied().collect();
+    let declare = QueueDeclare::new(&name).durable(true).arguments(arguments);
+    session.queue_declare(declare).wait(session).unwrap();
+    name
+}
+
+#[test]
+fn recover_gives_everything_that_is_not_settled_again() {
+    for kind in ["classic", "quorum"] {
+        let mut session = Session::new();
+        let queue = durable(&mut session, &[("x-queue-type", kind)]);
+        for body in ["0", "1", "2", "3"] {
+            session.publish(&queue, body);
+        }
+        let consumer = session.basic_consume(Consume::new(&queue).prefetch_count(3));
+        let settled = session.next(consumer);
+        session.basic_ack(settled).unwrap();
+        let (second, third) = (session.next(consumer), session.next(consumer));
+        assert_eq!(
+            (second.body_str(), third.body_str()),
+            ("1".into(), "2".into())
+        );
+        session.basic_recover(consumer).wait(&mut session).unwrap();
+        for old in [second, third] {
+            let refused = session.basic_ack(old);
+            assert!(
+                matches!(refused, Err(Error::AlreadySettled(_))),
+                "{refused:?}"
+            );
+        }
+        let mut bodies: Vec<String> = (0..3)
+            .map(|_| {
+                let delivery = session.next(consumer);
+                let body = delivery.body_str().into_owned();
+                assert_eq!(delivery.redelivered, body != "3", "{kind} {body}");
+                session.basic_ack(delivery).unwrap();
+                body
+            })
+            .collect();
+        bodies.sort();
+        assert_eq!(bodies, ["1", "2", "3"], "{kind}");
+        session.nothing(consumer);
+        session.basic_cancel(consumer).wait(&mut session).unwrap();
+        session.wait_for_messages(&queue, 0);
+    }
+}
+
+#[test]
+fn recover_while_deliveries_stream_in_loses_and_doubles_nothing_that_was_acknowledged() {
+    const MESSAGES: usize = 2_000;
+    for kind in ["classic", "quorum"] {
+        let mut session = Session::new();
+        let queue = durable(&mut session, &[("x-queue-type", kind)]);
+        let publishes: Vec<_> = (0..MESSAGES)
+            .map(|number| session.basic_publish("", &queue, number.to_string()))
+            .collect();
+        session.wait_for_all(&publishes).unwrap();
+        let consumer = session.basic_consume(Consume::new(&queue).prefetch_count(50));
+        let mut acked = vec![false; MESSAGES];
+        let mut left = MESSAGES;
+        while left > 0 {
+            let delivery = session.next(consumer);
+            if left % 100 == 50 {
+                session.basic_recover(consumer).wait(&mut session).unwrap();
+                assert!(session.basic_ack(delivery).is_err());
+                // So that the next one is acknowledged.
+                let delivery = session.next(consumer);
+                let number: usize = delivery.body_str().parse().unwrap();
+                assert!(
+                    !std::mem::replace(&mut acked[number], true),
+                    "{kind} {number}"
+                );
+                session.basic_ack(delivery).unwrap();
+            } else {
+                let number: usize = delivery.body_str().parse().unwrap();
+                assert!(
+                    !std::mem::replace(&mut acked[number], true),
+                    "{kind} {number}"
+                );
+                session.basic_ack(delivery).unwrap();
+            }
+            left -= 1;
+        }
+        session.nothing(consumer);
+    }
+}
+
+#[test]
+fn the_consumer_of_a_higher_priority_comes_first() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    let low = session.basic_consume(&queue);
+    let declared = session.queue_declare(&queue);
+    session.wait(declared).unwrap();
+    let high = session.basic_consume(Consume::new(&queue).argument("x-priority", 10));
+    // The queue knows of both when it counts them.
+    while session
+        .queue_declare(QueueDeclare::new(&queue).passive(true))
+        .wait(&mut session)
+        .unwrap()
+        .consumer_count
+        < 2
+    {}
+    for _ in 0..5 {
+        session.publish(&queue, "x");
+        session.next(high);
+    }
+    session.nothing(low);
+}
+
+#[test]
+fn of_single_active_consumers_the_next_takes_over() {
+    let mut session = Session::new();
+    let name = session.name();
+    let declare = QueueDeclare::new(&name)
+        .durable(true)
+        .argument("x-queue-type", "quorum")
+        .argument("x-single-active-consumer", true);
+    session.queue_declare(declare).wait(&mut session).unwrap();
+    let first = session.basic_consume(Consume::new(&name).prefetch_count(5));
+    session.publish(&name, "1");
+    let delivery = session.next(first);
+    session.basic_ack(delivery).unwrap();
+    let second = session.basic_consume(Consume::new(&name).prefetch_count(5));
+    session.publish(&name, "2");
+    let delivery = session.next(first);
+    session.basic_ack(delivery).unwrap();
+    session.nothing(second);
+    session.basic_cancel(first).wait(&mut session).unwrap();
+    session.publish(&name, "3");
+    assert_eq!(session.next(second).body, "3");
+}
+
+#[test]
+fn a_quorum_queue_counts_deliveries_and_gives_up_in_the_end() {
+    let mut session = Session::new();
+    let (dead, name) = (session.queue(), session.name());
+    let declare = QueueDeclare::new(&name)
+        .durable(true)
+        .argument("x-queue-type", "quorum")
+        .argument("x-delivery-limit", 2)
+        .argument("x-dead-letter-exchange", "")
+        .argument("x-dead-letter-routing-key", dead.as_str());
+    session.queue_declare(declare).wait(&mut session).unwrap();
+    session.publish(&name, "poison");
+    let consumer = session.basic_consume(Consume::new(&name).prefetch_count(1));
+    for count in [None, Some(1), Some(2)] {
+        let delivery = session.next(consumer);
+        let header = delivery.header("x-delivery-count");
+        assert_eq!(header.and_then(|value| value.as_i64()), count);
+        session.basic_reject(delivery, Requeue::Yes).unwrap();
+    }
+    session.wait_for_messages(&dead, 1);
+}
+
+#[test]
+fn a_stream_is_read_from_where_the_consumer_says() {
+    let mut session = Session::new();
+    let stream = durable(&mut session, &[("x-queue-type", "stream")]);
+    for body in ["0", "1", "2", "3"] {
+        session.publish(&stream, body);
+    }
+    let from = |offset: puka::FieldValue| {
+        Consume::new(&stream)
+            .prefetch_count(10)
+            .argument("x-stream-offset", offset)
+    };
+    let first = session.basic_consume(from("first".into()));
+    for expected in ["0", "1", "2", "3"] {
+        let delivery = session.next(first);
+        assert_eq!(delivery.body, expected);
+        let offset = delivery.header("x-stream-offset");
+        assert_eq!(offset.unwrap().as_i64().unwrap().to_string(), expected);
+        session.basic_ack(delivery).unwrap();
+    }
+    let third = session.basic_consume(from(2_i64.into()));
+    assert_eq!(session.next(third).body, "2");
+    let next = session.basic_consume(from("next".into()));
+    session.nothing(next);
+    session.publish(&stream, "4");
+    assert_eq!(session.next(next).body, "4");
+}
+
+#[test]
+fn a_message_is_gone_when_its_time_is_over() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    let brief = Message::new("brief").expiration("1");
+    session
+        .basic_publish("", &queue, brief)
+        .wait(&mut session)
+        .unwrap();
+    session.wait_for_messages(&queue, 0);
+    let lasting = Message::new("lasting").expiration("600000");
+    session
+        .basic_publish("", &queue, lasting)
+        .wait(&mut session)
+        .unwrap();
+    assert_eq!(session.take(&queue).unwrap().body, "lasting");
+    let wrong = Message::new("wrong").expiration("soon");
+    let error = session
+        .basic_publish("", &queue, wrong)
+        .wait(&mut session)
+        .unwrap_err();
+    assert!(matches!(error, Error::PreconditionFailed(_)), "{error}");
+}
+
+/// A server in a loop of its own: it replies with the body doubled.
+fn serve(queue: &str, requests: usize) -> std::thread::JoinHandle<()> {
+    let mut server = Session::new();
+    let consumer = server.basic_consume(Consume::new(queue).no_ack(true));
+    let declared = server.queue_declare(QueueDeclare::new(queue).passive(true));
+    server.wait(declared).unwrap();
+    std::thread::spawn(move || {
+        for _ in 0..requests {
+            let request = server.next(consumer);
+            let reply = Message::new(request.body_str().repeat(2))
+                .correlation_id(request.properties.correlation_id().unwrap());
+            let to = request.properties.reply_to().unwrap();
+            server
+                .basic_publish("", to, reply)
+                .wait(&mut server)
+                .unwrap();
+        }
+    })
+}
+
+#[test]
+fn calls_get_their_replies_however_many_are_under_way() {
+    const CALLS: usize = 300;
+    let mut session = Session::new();
+    let queue = session.queue();
+    let server = serve(&queue, CALLS + 1);
+    let calls: Vec<_> = (0..CALLS)
+        .map(|number| session.call("", &queue, number.to_string()))
+        .collect();
+    // Out of order.
+    for (number, &call) in calls.iter().enumerate().rev() {
+        let response = session.wait(call).unwrap();
+        assert_eq!(response.body_str(), number.to_string().repeat(2));
+    }
+    // By a callback.
+    session
+        .call("", &queue, "x")
+        .then(&mut session, |client, _, response| {
+            assert_eq!(response.unwrap().body, "xx");
+            client.loop_break();
+        });
+    session.loop_forever().unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_call_that_nobody_answers_fails_and_others_go_on() {
+    let mut session = Session::new();
+    let (deaf, queue) = (session.queue(), session.queue());
+    let server = serve(&queue, 2);
+    let brief = Duration::from_millis(300);
+    let unanswered = session.call_timeout("", &deaf, "a", brief);
+    let nobody = session.call("", "no such queue", "a");
+    let nowhere = session.call("no such exchange", &queue, "a");
+    let answered = session.call("", &queue, "a");
+    assert!(matches!(session.wait(nobody), Err(Error::NoRoute(_))));
+    assert!(matches!(session.wait(nowhere), Err(Error::NotFound(_))));
+    assert_eq!(session.wait(answered).unwrap().body, "aa");
+    assert!(matches!(session.wait(unanswered), Err(Error::NoReply(_))));
+    let again = session.call("", &queue, "b");
+    assert_eq!(session.wait(again).unwrap().body, "bb");
+    server.join().unwrap();
+}
+
+/// The reply to a call that was given up comes when its channel is at something else.
+#[test]
+fn a_late_reply_harms_nobody() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    let late = session.call_timeout("", &queue, "late", Duration::from_millis(10));
+    assert!(matches!(session.wait(late), Err(Error::NoReply(_))));
+    let next = session.call_timeout("", &queue, "next", LIMIT);
+    let server = serve(&queue, 2);
+    assert_eq!(session.wait(next).unwrap().body, "nextnext");
+    server.join().unwrap();
+    let declared = session.queue_declare(&queue);
+    session.wait(declared).unwrap();
+    assert!(version(&session) >= (3, 0));
+}
+
+#[test]
+fn a_client_over_a_stream_of_its_own() {
+    use std::io::copy;
+    use std::net::{Shutdown, TcpStream};
+    use std::os::unix::net::UnixStream;
+
+    let url = crate::support::url();
+    let address = url.trim_start_matches("amqp://").trim_end_matches('/');
+    let broker = TcpStream::connect(address).unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (mut from_broker, mut to_client) =
+        (broker.try_clone().unwrap(), theirs.try_clone().unwrap());
+    let down = std::thread::spawn(move || {
+        let _ = copy(&mut from_broker, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    let up = std::thread::spawn(move || {
+        let (mut theirs, mut broker) = (theirs, broker);
+        let _ = copy(&mut theirs, &mut broker);
+        let _ = broker.shutdown(Shutdown::Both);
+    });
+    ours.set_nonblocking(true).unwrap();
+    let mut client = Client::new("amqp://nowhere.invalid/").unwrap();
+    let stream = mio::net::UnixStream::from_std(ours);
+    client.connect_over(stream).wait(&mut client).unwrap();
+    let mut session = Session::new();
+    let queue = session.queue();
+    let large = vec![b'x'; 3_000_000];
+    client
+        .basic_publish("", &queue, large.clone())
+        .wait(&mut client)
+        .unwrap();
+    let got = client.basic_get(&queue).wait(&mut client).unwrap().unwrap();
+    assert!(got.body == large);
+    client.basic_ack(got).unwrap();
+    client.close().wait(&mut client).unwrap();
+    down.join().unwrap();
+    up.join().unwrap();
+}

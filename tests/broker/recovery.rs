@@ -1,0 +1,170 @@
+//! Connections that are made anew, to brokers of the tests' own.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use puka::{
+    ClientOptions, ConnectionEvent, Consume, Error, ExchangeDeclare, Get, Message, QueueBind,
+    QueueDeclare, Recovery,
+};
+
+use crate::support::{Broker, LIMIT, Session, unique};
+
+fn options() -> ClientOptions {
+    ClientOptions::new().recovery(Recovery::new().limit(LIMIT))
+}
+
+/// What the program is told of the connection.
+fn events(session: &mut Session) -> Receiver<ConnectionEvent> {
+    let (sender, told) = channel();
+    session.on_connection_event(move |_, event| sender.send(event).unwrap());
+    told
+}
+
+/// Turns until the program has been told of a loss and of the end of it.
+fn wait_for_restoration(session: &mut Session, told: &Receiver<ConnectionEvent>) -> puka::Restored {
+    loop {
+        session.sleep(Duration::from_millis(10)).unwrap();
+        if let Ok(ConnectionEvent::Restored(restored)) = told.try_recv() {
+            return restored;
+        }
+    }
+}
+
+#[test]
+fn everything_goes_on_after_an_operator_has_closed_the_connection() {
+    let broker = Broker::start(&[]);
+    let mut session = Session::at(&broker.url, options());
+    let told = events(&mut session);
+    let (exchange, durable) = (session.name(), session.name());
+    session
+        .exchange_declare(ExchangeDeclare::fanout(&exchange))
+        .wait(&mut session)
+        .unwrap();
+    let declare = QueueDeclare::new(&durable).durable(true);
+    session.queue_declare(declare).wait(&mut session).unwrap();
+    let made = session
+        .queue_declare(QueueDeclare::server_named().exclusive(true))
+        .wait(&mut session)
+        .unwrap()
+        .queue;
+    for queue in [&durable, made.as_str()] {
+        session
+            .queue_bind(QueueBind::new(queue, &exchange))
+            .wait(&mut session)
+            .unwrap();
+    }
+    let consumer = session.basic_consume(Consume::new(&made).prefetch_count(1));
+    let publish = session.basic_publish(&exchange, "", "1");
+    session.wait(publish).unwrap();
+    let old = session.next(consumer);
+
+    broker.eval("rabbit_networking:close_all_connections(\"a test\").");
+    let restored = wait_for_restoration(&mut session, &told);
+    assert!(restored.failed.is_empty(), "{restored:?}");
+    assert_eq!(restored.renamed.len(), 1);
+    assert_eq!(restored.renamed[0].0, made);
+    assert!(matches!(
+        session.basic_ack(old),
+        Err(Error::StaleDelivery(_))
+    ));
+    // The exclusive queue went with its connection, and its message with it; there is a new one, bound and consumed.
+    let publish = session.basic_publish(&exchange, "", "2");
+    session.wait(publish).unwrap();
+    let delivery = session.next(consumer);
+    assert_eq!(delivery.body, "2");
+    session.basic_ack(delivery).unwrap();
+    // By its first name, too.
+    let publish = session.basic_publish("", &made, Message::new("3").mandatory(true));
+    session.wait(publish).unwrap();
+    assert_eq!(session.next(consumer).body, "3");
+    session.wait_for_messages(&durable, 2);
+}
+
+#[test]
+fn what_was_under_way_when_the_broker_died_is_there_when_it_is_back() {
+    let broker = Broker::start(&[]);
+    let mut session = Session::at(&broker.url, options());
+    let queue = unique("durable");
+    let declare = QueueDeclare::new(&queue).durable(true);
+    session.queue_declare(declare).wait(&mut session).unwrap();
+    let publishes: Vec<_> = (0..500)
+        .map(|number: u32| {
+            let message = Message::new(number.to_string()).persistent();
+            session.basic_publish("", &queue, message)
+        })
+        .collect();
+    session.wait(publishes[0]).unwrap();
+    let consumer = session.basic_consume(Consume::new(&queue).prefetch_count(10));
+    let first = session.next(consumer);
+    broker.kill();
+    let meanwhile = session.basic_publish("", &queue, Message::new("500").persistent());
+    assert!(
+        session
+            .wait_timeout(meanwhile, Duration::ZERO)
+            .unwrap()
+            .is_none()
+    );
+    broker.restart();
+    session.wait(meanwhile).unwrap();
+    session.wait_for_all(&publishes[1..]).unwrap();
+    assert!(matches!(
+        session.basic_ack(first),
+        Err(Error::StaleDelivery(_))
+    ));
+
+    let mut seen = vec![0; 501];
+    while seen.contains(&0) {
+        let delivery = session.next(consumer);
+        let number: usize = delivery.body_str().parse().unwrap();
+        seen[number] += 1;
+        session.basic_ack(delivery).unwrap();
+    }
+    session.close().wait(&mut session).unwrap();
+}
+
+#[test]
+fn after_the_limit_everything_fails_with_the_cause() {
+    let broker = Broker::start(&[]);
+    let recovery = Recovery::new()
+        .delay(Duration::from_millis(10), Duration::from_millis(50))
+        .limit(Duration::from_millis(300));
+    let mut session = Session::at(&broker.url, ClientOptions::new().recovery(recovery));
+    let queue = session.queue();
+    let consumer = session.basic_consume(&queue);
+    let declared = session.queue_declare(&queue);
+    session.wait(declared).unwrap();
+    broker.kill();
+    let error = session.wait_timeout(consumer, LIMIT).unwrap_err();
+    assert!(error.is_connection_broken(), "{error}");
+    assert!(!session.is_connected());
+    let error = session.basic_get(Get::new(&queue)).wait(&mut session);
+    assert!(matches!(error, Err(Error::NotConnected)));
+    broker.restart();
+    session.connect().wait(&mut session).unwrap();
+}
+
+#[test]
+fn the_next_host_is_tried_and_if_none_is_there_each_is_named() {
+    let broker = Broker::start(&[]);
+    let port = broker.url.trim_end_matches('/').rsplit_once(':').unwrap().1;
+    // Nobody listens on port 1.
+    let options = |hosts: &[&str]| ClientOptions::new().hosts(hosts.iter().copied());
+    let there = format!("127.0.0.1:{port}");
+    Session::at("amqp://127.0.0.1:1/", options(&["127.0.0.1:2", &there]));
+    let mut client =
+        puka::Client::with_options("amqp://127.0.0.1:1/", options(&["[::1]:2"])).unwrap();
+    let error = client.connect().wait(&mut client).unwrap_err();
+    let text = error.to_string();
+    assert!(error.is_connection_broken());
+    assert!(
+        text.contains("127.0.0.1:1: ") && text.contains("[::1]:2: "),
+        "{text}"
+    );
+    // A refusal of the login is everybody's, and is told as it is.
+    let url = format!("amqp://guest:wrong@{there}/");
+    let mut client = puka::Client::with_options(&url, options(&["127.0.0.1:1"])).unwrap();
+    let error = client.connect().wait(&mut client).unwrap_err();
+    assert!(matches!(error, Error::AccessRefused(_)), "{error}");
+    assert!(!error.is_connection_broken());
+}
