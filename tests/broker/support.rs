@@ -196,7 +196,15 @@ impl Broker {
         for line in conf {
             arguments.extend(["--conf", line]);
         }
-        let lines = script(&arguments);
+        Self::of(&script(&arguments))
+    }
+
+    /// Another node of that one's cluster. The first must be dropped last.
+    pub(crate) fn join(first: &Self) -> Self {
+        Self::of(&script(&["start", "--join", &first.dir]))
+    }
+
+    fn of(lines: &str) -> Self {
         let value = |name: &str| {
             let line = lines
                 .lines()
@@ -207,6 +215,11 @@ impl Broker {
             url: value("AMQP_URL"),
             dir: value("BROKER_DIR"),
         }
+    }
+
+    /// Host and port.
+    pub(crate) fn host(&self) -> &str {
+        self.url.trim_start_matches("amqp://").trim_end_matches('/')
     }
 
     pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
