@@ -117,10 +117,10 @@
 #![deny(missing_docs)]
 
 // The files, from the user's side down; each is ignorant of those before it.
-//   client.rs       puka's calls             waiting.rs    wait and loop      embedding.rs  your own loop
+//   client.rs       puka's calls             connecting.rs  the connection    waiting.rs  wait and loop
+//   embedding.rs    your own loop            handle.rs      other threads
 //   client_options.rs  options.rs  tls_options.rs  recovery.rs  what a user may say
 //   message.rs  error.rs  tls_failure.rs  outcome.rs  what comes back
-//   handle.rs       the client from other threads
 //   promise.rs      numbers to results (ranges.rs: those that succeeded and nobody asked for)
 //   driver.rs       joins the layers         url.rs        amqp://
 //   dialing.rs      making a connection      dialer.rs     which host, and when     lookup.rs  its addresses
@@ -135,6 +135,7 @@ struct Readme;
 
 mod client;
 mod client_options;
+mod connecting;
 mod connection;
 mod dialer;
 mod dialing;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Connection;
-use super::consumers::Consumer;
+use super::consumer::Consumer;
 use super::content::Incoming;
 use super::requests::{Call, Request};
 use super::topology::Step;

@@ -19,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::channels::Channels;
 use super::heartbeat::Heartbeat;
-use super::recovery::Replay;
+use super::replay::Replay;
 use super::topology::Topology;
 use super::{Config, Connection, Output, Publisher, Violation};
 use crate::client_options::AuthMechanism;

@@ -23,14 +23,15 @@
 //! output.
 //!
 //! Each file beside this one has one concern: `handshake` opens and closes, `requests` and `channels` carry the plain
-//! calls, `content` puts messages together, `publisher` and `consumers` have the two long-lived kinds of channel,
-//! `output` is the bytes to be written, `heartbeat` the timers, `blocked` the times when the broker takes no messages,
-//! `calls` requests that wait for a reply from another program. `recovery` and `topology` carry all of it over to
-//! another socket.
+//! calls, `content` puts messages together, `publisher` (with `suspects`) and `consumers` (with `consumer`, `prefetch`
+//! and `settling`) have the two long-lived kinds of channel, `output` is the bytes to be written, `heartbeat` the timers,
+//! `blocked` the times when the broker takes no messages, `calls` requests that wait for a reply from another program.
+//! `recovery`, `replay` and `topology` carry all of it over to another socket.
 
 mod blocked;
 mod calls;
 mod channels;
+mod consumer;
 mod consumers;
 mod content;
 mod encode;
@@ -40,7 +41,10 @@ mod output;
 mod prefetch;
 mod publisher;
 mod recovery;
+mod replay;
 mod requests;
+mod settling;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod topology;
@@ -51,10 +55,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-pub(crate) use consumers::Settle;
 pub(crate) use handshake::Login;
 pub(crate) use output::{Output, SLICES};
 pub(crate) use requests::{Request, Sending};
+pub(crate) use settling::Settle;
 
 use crate::client_options::ClientOptions;
 use crate::error::{Broken, Error, Reply, Result};
@@ -68,12 +72,12 @@ use crate::wire::{
 };
 use blocked::Blocked;
 use channels::{Channels, Expect, PUBLISHER, Role};
-use consumers::Consumer;
+use consumer::Consumer;
 use content::{Incoming, Message};
 use handshake::State;
 use heartbeat::{Due, Heartbeat};
 use publisher::Publisher;
-use recovery::Replay;
+use replay::Replay;
 use requests::EarlyPublish;
 use topology::Topology;
 

@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 
 use super::channels::{Expect, Role};
-use super::consumers::{Consumer, Later, Queue};
+use super::consumer::{Consumer, Later, Queue};
 use super::{Connection, Event};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Connection;
 use super::channels::{Expect, Role};
-use super::consumers::Consumer;
+use super::consumer::Consumer;
 use super::encode::Target;
 use super::handshake::State;
 use crate::error::{Error, Result};

@@ -38,5 +38,6 @@ mod loss;
 mod publish;
 mod queue;
 mod recovery;
+#[allow(dead_code, reason = "other test binaries need more of it")]
 mod support;
 mod trouble;

@@ -67,7 +67,11 @@ fn client(url: &str, options: ClientOptions, ledger: &Arc<Ledger>) -> Client {
 fn message(number: usize) -> Message {
     let mut body = format!("{number} ").into_bytes();
     // Some bodies are in one piece with others, some are not.
-    let most = if number % 10 == 0 { 20_000 } else { 2_000 };
+    let most = if number.is_multiple_of(10) {
+        20_000
+    } else {
+        2_000
+    };
     body.resize(body.len() + number * 7919 % most, b'x');
     Message::new(body).persistent()
 }

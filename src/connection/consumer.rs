@@ -1,0 +1,270 @@
+//! What a consumer is: its queues, their tags, its gate. What goes on with it is in `consumers.rs`.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use super::channels::Expect;
+use super::requests::check_frame;
+use crate::error::CancelledBy;
+use crate::message::Delivery;
+use crate::options::{Consume, ConsumeMulti};
+use crate::wire::{BasicConsume, BasicQos, EncodeError, FieldTable, ShortStr, write_method};
+
+/// Where a consumer of a stream begins, and where each of its deliveries stands.
+const STREAM_OFFSET: &str = "x-stream-offset";
+
+/// One of the broker's consumers, of one queue.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) request: Consume,
+    /// The tag as the user knows it.
+    pub(super) tag: ShortStr,
+    /// How often the broker's consumer was replaced: its tag on the wire ends in that, from the first time on.
+    pub(super) generation: u32,
+    /// False once the broker has cancelled it.
+    pub(super) alive: bool,
+    /// Of a stream: the offsets of deliveries that may be unsettled, by their tags.
+    offsets: VecDeque<(u64, i64)>,
+    /// Of a stream: behind the last delivery.
+    next_offset: Option<i64>,
+}
+
+impl Queue {
+    pub(super) fn wire_tag(&self) -> ShortStr {
+        match self.generation {
+            0 => self.tag.clone(),
+            generation => format!("{}~{generation}", self.tag).into(),
+        }
+    }
+
+    /// Whether a second consumer beside this one would not do what the first did.
+    pub(super) fn is_irreplaceable(&self) -> bool {
+        self.request.exclusive || self.is_stream()
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.request.arguments.contains(STREAM_OFFSET)
+    }
+
+    /// Notes how far a stream has come; `oldest` is the first tag that is unsettled.
+    pub(super) fn note_offset(&mut self, tag: u64, oldest: u64, headers: &FieldTable) {
+        let Some(offset) = headers.get(STREAM_OFFSET).and_then(|value| value.as_i64()) else {
+            return;
+        };
+        while self.offsets.front().is_some_and(|&(tag, _)| tag < oldest) {
+            self.offsets.pop_front();
+        }
+        self.offsets.push_back((tag, offset));
+        self.next_offset = Some(offset + 1);
+    }
+
+    /// What a new consumer in place of one that was lost has to say.
+    pub(super) fn begin_again(&mut self, unsettled: &VecDeque<u64>) {
+        self.generation = 0;
+        self.alive = true;
+        let offsets = std::mem::take(&mut self.offsets);
+        let oldest = offsets
+            .iter()
+            .find(|(tag, _)| unsettled.binary_search(tag).is_ok());
+        if let Some(offset) = oldest.map(|&(_, offset)| offset).or(self.next_offset) {
+            self.request.arguments.insert(STREAM_OFFSET, offset);
+        }
+    }
+
+    pub(super) fn start(
+        &self,
+        no_ack: bool,
+        channel: u16,
+        out: &mut BytesMut,
+        frame_max: usize,
+    ) -> Result<(), EncodeError> {
+        let mark = out.len();
+        self.request.arguments.check_encodable()?;
+        let tag = self.wire_tag();
+        let method = BasicConsume {
+            queue: self.request.queue.as_bytes(),
+            consumer_tag: tag.as_bytes(),
+            no_local: self.request.no_local,
+            no_ack,
+            exclusive: self.request.exclusive,
+            arguments: self.request.arguments.encoded(),
+            ..Default::default()
+        };
+        write_method(out, channel, &method)?;
+        check_frame(out, mark, frame_max)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) promise: u64,
+    pub(super) queues: Vec<Queue>,
+    pub(super) no_ack: bool,
+    /// The limit of the gate; 0 is none.
+    pub(super) prefetch: u16,
+    /// What the broker's consumers were started with.
+    pub(super) broker_prefetch: u16,
+    /// Deliveries beyond the limit, which the user has not seen.
+    pub(super) held: VecDeque<Delivery>,
+    /// How many consume-oks are outstanding.
+    pub(super) starting: usize,
+    /// What was asked meanwhile.
+    pub(super) later: VecDeque<Later>,
+    pub(super) ending: Option<Ending>,
+    /// Whether it had another channel before a loss.
+    pub(super) restarted: bool,
+}
+
+/// What waits for a consumer to have started.
+#[derive(Debug)]
+pub(super) enum Later {
+    Qos {
+        promise: u64,
+        prefetch: u16,
+    },
+    /// The promise is that of `basic_cancel`, if it was that.
+    End {
+        by: CancelledBy,
+        promise: Option<u64>,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) by: CancelledBy,
+    /// Promises of `basic_cancel`.
+    pub(super) promises: Vec<u64>,
+    /// How many cancel-oks are outstanding.
+    pub(super) left: usize,
+}
+
+impl Consumer {
+    pub(crate) fn new(promise: u64, request: ConsumeMulti) -> Self {
+        let ConsumeMulti {
+            consumers,
+            prefetch_count,
+            no_ack,
+        } = request;
+        let queues = consumers
+            .into_iter()
+            .enumerate()
+            .map(|(index, request)| Queue {
+                tag: format!("{promise}.{index}.{}", request.consumer_tag).into(),
+                request,
+                generation: 0,
+                alive: true,
+                offsets: VecDeque::new(),
+                next_offset: None,
+            });
+        Self {
+            promise,
+            queues: queues.collect(),
+            no_ack,
+            prefetch: prefetch_count,
+            broker_prefetch: prefetch_count,
+            held: VecDeque::new(),
+            starting: 0,
+            later: VecDeque::new(),
+            ending: None,
+            restarted: false,
+        }
+    }
+
+    /// Writes what starts it, and returns the replies that the broker then owes.
+    pub(crate) fn start(
+        &mut self,
+        channel: u16,
+        out: &mut BytesMut,
+        frame_max: usize,
+    ) -> Result<Vec<Expect>, EncodeError> {
+        // Always: a channel out of the pool may have had another prefetch.
+        write_method(
+            out,
+            channel,
+            &BasicQos {
+                prefetch_count: self.prefetch,
+                ..Default::default()
+            },
+        )?;
+        let mut expect = vec![Expect::QosOk];
+        for queue in &self.queues {
+            queue.start(self.no_ack, channel, out, frame_max)?;
+            expect.push(Expect::ConsumeOk);
+        }
+        self.starting = self.queues.len();
+        Ok(expect)
+    }
+
+    /// The queue of that tag, if it is a stream.
+    pub(super) fn stream_of(&mut self, tag: &ShortStr) -> Option<&mut Queue> {
+        let mut streams = self.queues.iter_mut().filter(|queue| queue.is_stream());
+        streams.find(|queue| queue.tag == *tag)
+    }
+
+    /// The user's name for the tag of a delivery. `None`: it is not one of this consumer's.
+    pub(super) fn known_tag(&self, wire_tag: &ShortStr) -> Option<ShortStr> {
+        let index: usize = wire_tag.split('.').nth(1)?.parse().ok()?;
+        let tag = &self.queues.get(index)?.tag;
+        match wire_tag.strip_prefix(&**tag) {
+            Some("") => Some(wire_tag.clone()),
+            Some(generation) if generation.starts_with('~') => Some(tag.clone()),
+            _ => None,
+        }
+    }
+
+    /// Every promise that goes with this consumer, if its channel goes.
+    pub(crate) fn promises(&self) -> impl Iterator<Item = u64> {
+        let cancels = self
+            .ending
+            .iter()
+            .flat_map(|ending| ending.promises.iter().copied());
+        let later = self.later.iter().filter_map(|later| match later {
+            Later::Qos { promise, .. } => Some(*promise),
+            Later::End { promise, .. } => *promise,
+        });
+        std::iter::once(self.promise).chain(cancels).chain(later)
+    }
+
+    /// The queues by name.
+    pub(super) fn queue_names(&mut self) -> impl Iterator<Item = &mut ShortStr> {
+        self.queues.iter_mut().map(|queue| &mut queue.request.queue)
+    }
+
+    /// Makes it ready for another channel, after the loss of the one with these unsettled tags. The promises of
+    /// `basic_qos` that this settles; and whether, instead, it had been cancelled.
+    pub(super) fn begin_again(&mut self, unsettled: &VecDeque<u64>) -> (Vec<u64>, Option<Ending>) {
+        let mut settled = Vec::new();
+        for later in std::mem::take(&mut self.later) {
+            match later {
+                Later::Qos { promise, prefetch } => {
+                    self.prefetch = prefetch;
+                    settled.push(promise);
+                }
+                Later::End { by, promise } => {
+                    let ending = self.ending.get_or_insert(Ending {
+                        by,
+                        promises: Vec::new(),
+                        left: 0,
+                    });
+                    ending.promises.extend(promise);
+                }
+            }
+        }
+        for queue in &mut self.queues {
+            queue.begin_again(unsettled);
+        }
+        self.held.clear();
+        self.restarted = true;
+        self.starting = 0;
+        self.broker_prefetch = self.prefetch;
+        (settled, self.ending.take())
+    }
+
+    pub(super) fn last_tag(&self) -> ShortStr {
+        self.queues
+            .last()
+            .map(|queue| queue.tag.clone())
+            .unwrap_or_default()
+    }
+}
