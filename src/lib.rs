@@ -111,7 +111,8 @@
 //! # }
 //! ```
 //!
-//! The README has the table of puka's calls and what differs; `examples/` has puka's own programs, ported.
+//! The README has the table of puka's calls and what differs; `examples/` has puka's own programs, ported. What a program
+//! needs in production (TLS, several hosts, heartbeats, recovery, threads) is in [`production`].
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -148,6 +149,7 @@ mod lookup;
 mod message;
 mod options;
 mod outcome;
+pub mod production;
 mod promise;
 mod ranges;
 mod reactor;

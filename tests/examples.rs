@@ -384,6 +384,23 @@ fn a_server_computes_what_a_client_asks() {
         assert_eq!(asked, [" [x] Requesting fib(30)", " [.] Got 832040"]);
         server.says(" [.] fib(30)");
     }
+    let asked = Example::start("call", &[]).finish();
+    assert_eq!(asked, [" [.] Got 55", " [.] Got 6765", " [.] Got 832040"]);
+}
+
+#[test]
+fn a_resilient_publisher_counts() {
+    let _names = Names::fresh(["numbers"]);
+    let said = Example::start("resilient", &["2"]).finish();
+    assert_eq!(said, [" [x] The broker has 1", " [x] The broker has 2"]);
+}
+
+#[test]
+fn threads_do_every_task() {
+    let mut said = Example::start("threads", &[]).finish();
+    said.sort();
+    let done: Vec<_> = (1..=8).map(|task| format!(" [x] Done {task}")).collect();
+    assert_eq!(said, done);
 }
 
 #[test]
@@ -499,5 +516,5 @@ fn every_example_is_in_the_readme_and_in_a_test() {
         let start = format!(r#"Example::start("{name}", "#);
         assert!(tests.contains(&start), "no test runs {name}");
     }
-    assert_eq!(count, PORTS.len() + 3);
+    assert_eq!(count, PORTS.len() + 6);
 }
