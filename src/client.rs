@@ -18,14 +18,12 @@ use crate::options::{
 };
 use crate::outcome::{CancelOk, QueueDeclareOk};
 use crate::promise::{Promise, PromiseId};
-use crate::reactor::now;
+use crate::reactor::{after, now};
 use crate::url::{AmqpUrl, parse_address};
 use crate::wire::ShortStr;
 
 /// How long a call waits for its reply.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-
-const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Tells the promises of one client from another's.
 static CLIENTS: AtomicU32 = AtomicU32::new(0);
@@ -269,8 +267,7 @@ impl Client {
             routing_key: routing_key.into(),
             message: message.into(),
             timeout,
-            // A time beyond the clock's reach is as good as a year.
-            deadline: now().checked_add(timeout).unwrap_or_else(|| now() + YEAR),
+            deadline: after(now(), timeout),
         })))
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Broken, Error};
+use crate::reactor::after;
 use crate::recovery::Recovery;
 
 /// One of the hosts of a cluster.
@@ -121,7 +122,7 @@ impl Dialer {
         let lasted = self
             .up_at
             .take()
-            .is_some_and(|up_at| now >= up_at + recovery.max_delay);
+            .is_some_and(|up_at| now >= after(up_at, recovery.max_delay));
         if lasted || self.lost_at.is_none() {
             self.lost_at = Some(now);
             self.delay = recovery.first_delay;
@@ -148,8 +149,8 @@ impl Dialer {
         let pause = self
             .delay
             .mul_f64(0.5 + 0.5 * (chance() % 1024) as f64 / 1024.0);
-        self.delay = (2 * self.delay).min(recovery.max_delay);
-        let next = now + pause;
+        self.delay = self.delay.saturating_mul(2).min(recovery.max_delay);
+        let next = after(now, pause);
         self.next_round = Some(end.map_or(next, |end| next.min(end)));
         true
     }

@@ -9,7 +9,7 @@ use crate::driver::{CONNECTING, Deadline, Driver};
 use crate::error::{Broken, Error};
 use crate::lookup::{Addresses, Lookup};
 use crate::promise::PromiseId;
-use crate::reactor::now;
+use crate::reactor::{after, now};
 use crate::transport::{SocketOptions, Stream, TlsConfig};
 use crate::wire::MIN_FRAME_MAX;
 
@@ -112,7 +112,7 @@ impl Driver {
 
     fn start_clock(&mut self) {
         self.deadline = Some(Deadline {
-            at: now() + self.options.connect_timeout_or_default(),
+            at: after(now(), self.options.connect_timeout_or_default()),
             what: CONNECTING,
         });
     }

@@ -19,7 +19,7 @@ use crate::lookup::Lookup;
 use crate::message::Message;
 use crate::outcome::{Connected, Outcome};
 use crate::promise::{PromiseId, Promises};
-use crate::reactor::{Reactor, now};
+use crate::reactor::{Reactor, after, now};
 use crate::recovery::ConnectionEvent;
 use crate::url::AmqpUrl;
 use crate::wire::ShortStr;
@@ -116,7 +116,7 @@ impl Driver {
             Some(connection) => {
                 connection.close(promise.number);
                 self.deadline = Some(Deadline {
-                    at: now() + self.options.connect_timeout_or_default(),
+                    at: after(now(), self.options.connect_timeout_or_default()),
                     what: "closing",
                 });
                 self.collect();

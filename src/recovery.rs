@@ -78,8 +78,9 @@ impl Recovery {
     /// comes at once.
     #[must_use]
     pub fn delay(mut self, first: Duration, longest: Duration) -> Self {
-        self.first_delay = first;
-        self.max_delay = longest.max(first);
+        // Without any it would try without a pause.
+        self.first_delay = first.max(Duration::from_millis(1));
+        self.max_delay = longest.max(self.first_delay);
         self
     }
 

@@ -208,8 +208,10 @@ impl Client {
 
     /// Tells the program what has become of the connection.
     fn run_events(&mut self) {
-        while let Some(event) = self.driver.notices.pop_front() {
-            let Some(mut callback) = self.on_event.take() else {
+        // A callback that waits gets the next one when it has returned.
+        while let Some(mut callback) = self.on_event.take() {
+            let Some(event) = self.driver.notices.pop_front() else {
+                self.on_event = Some(callback);
                 return;
             };
             (callback.0)(self, event);

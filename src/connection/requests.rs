@@ -192,6 +192,9 @@ impl Connection {
 
     /// The broker takes messages: everything from before, in the order of the calls.
     pub(super) fn serve_early(&mut self) {
+        if self.blocked.is_some() {
+            return self.serve_waiting();
+        }
         self.early_bytes = 0;
         for early in std::mem::take(&mut self.early) {
             self.serve_before(early.number);
