@@ -191,8 +191,13 @@ fn script(arguments: &[&str]) -> String {
 
 impl Broker {
     pub(crate) fn start(conf: &[&str]) -> Self {
+        Self::start_with(conf, "")
+    }
+
+    /// With plugins.
+    pub(crate) fn start_with(conf: &[&str], plugins: &str) -> Self {
         let major = std::env::var("PUKA_RABBITMQ").unwrap_or("3".into());
-        let mut arguments = vec!["start", "--rabbitmq", &major];
+        let mut arguments = vec!["start", "--rabbitmq", &major, "--plugins", plugins];
         for line in conf {
             arguments.extend(["--conf", line]);
         }
