@@ -151,7 +151,9 @@ fn a_token_that_expires_is_renewed() {
             break error;
         }
         assert!(std::time::Instant::now() < until, "it does not expire");
-        neglected.sleep(std::time::Duration::from_millis(100)).unwrap();
+        neglected
+            .sleep(std::time::Duration::from_millis(100))
+            .unwrap();
     };
     assert!(matches!(error, Error::AccessRefused(_)), "{error}");
     let _ = neglected.close().wait(&mut neglected);

@@ -5,9 +5,9 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
-use puka::{Client, ClientOptions, Get};
+use puka::{Client, ClientOptions, ConnectionEvent, Get, Recovery};
 
-use crate::support::{Session, unique, url};
+use crate::support::{Broker, Session, unique, url};
 
 /// Drives a client from a `Poll` of the test's own, until it is told to stop.
 fn drive(client: &mut Client, poll: &mut Poll, stop: impl Fn() -> bool) {
@@ -116,4 +116,45 @@ fn a_client_that_may_not_block_says_when_it_is_full() {
         assert!(std::time::Instant::now() < until);
     }
     assert!(session.has_room() && !session.needs_write());
+}
+
+/// Nothing but the loop's own calls: the descriptor changes, and the pauses are timers.
+#[test]
+fn a_lost_connection_is_made_anew_in_another_poll_too() {
+    let broker = Broker::start(&[]);
+    let mut poll = Poll::new().unwrap();
+    let options = ClientOptions::new().recovery(Recovery::new());
+    // A name, which has to be looked up.
+    let url = broker.url.replace("127.0.0.1", "localhost");
+    let mut client = Client::with_options(&url, options).unwrap();
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    poll.registry()
+        .register(&mut client, Token(7), interest)
+        .unwrap();
+    let (sender, told) = channel();
+    client.on_connection_event(move |_, event| sender.send(event).unwrap());
+    let (sender, ready) = channel();
+    client.connect().then(&mut client, move |client, _, _| {
+        let declared = client.queue_declare("embedded");
+        declared.then(client, move |_, _, _| sender.send(()).unwrap());
+    });
+    drive(&mut client, &mut poll, || ready.try_recv().is_ok());
+
+    for _ in 0..3 {
+        broker.eval("rabbit_networking:close_all_connections(\"a test\").");
+        let restored = || {
+            told.try_iter()
+                .any(|event| matches!(event, ConnectionEvent::Restored(_)))
+        };
+        drive(&mut client, &mut poll, restored);
+        let (sender, published) = channel();
+        client
+            .basic_publish("", "embedded", "body")
+            .then(&mut client, move |_, _, result| {
+                sender.send(result).unwrap();
+            });
+        let confirmed = || published.try_recv().is_ok_and(|result| result.is_ok());
+        drive(&mut client, &mut poll, confirmed);
+    }
+    poll.registry().deregister(&mut client).unwrap();
 }
