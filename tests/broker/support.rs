@@ -171,6 +171,8 @@ impl Drop for Session {
 /// A broker of a test's own.
 pub(crate) struct Broker {
     pub(crate) url: String,
+    /// Where it listens for TLS, if it was told to.
+    pub(crate) tls_url: String,
     dir: String,
 }
 
@@ -218,6 +220,7 @@ impl Broker {
         };
         Self {
             url: value("AMQP_URL"),
+            tls_url: format!("amqps://127.0.0.1:{}/", value("BROKER_TLS_PORT")),
             dir: value("BROKER_DIR"),
         }
     }
