@@ -212,9 +212,9 @@ impl ClientOptions {
 
     /// For how long the broker's host may leave the system's own questions unanswered before the connection counts as
     /// lost; 60 seconds by default, and `None` leaves it to the system (hours). The system asks by itself (TCP
-    /// keepalive), also while the program computes, and on Linux the limit holds for what was written, too
-    /// (`TCP_USER_TIMEOUT`). So a host that has vanished is noticed without heartbeats; a broker that hangs on a host
-    /// that is up is not.
+    /// keepalive), also while the program computes; for what was written the limit holds on Linux
+    /// (`TCP_USER_TIMEOUT`), which looks at it when it sends again, so that may take twice as long. A host that has
+    /// vanished is noticed without heartbeats that way; a broker that hangs on a host that is up is not.
     #[must_use]
     pub fn tcp_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.tcp_timeout = timeout.into();

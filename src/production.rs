@@ -46,7 +46,7 @@
 //!
 //! | | a program that computes for ten minutes | a host that vanishes | a broker that hangs |
 //! |---|---|---|---|
-//! | no heartbeats, the default | keeps its connection | is noticed within about [`tcp_timeout`](crate::ClientOptions::tcp_timeout), 60 s, by the system | is not noticed |
+//! | no heartbeats, the default | keeps its connection | is noticed by the system within [`tcp_timeout`](crate::ClientOptions::tcp_timeout), 60 s, or twice that while writing | is not noticed |
 //! | `heartbeat(n)` | loses its connection after two or three heartbeats, and is told so at its next call | is noticed within 2 n seconds while the program waits or loops, or by the system | as a host that vanishes |
 //! | `heartbeat(n)` and [`keeper(true)`](crate::ClientOptions::keeper) | keeps its connection: a thread sends heartbeats between the client's frames | the same | the same |
 //!
