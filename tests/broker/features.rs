@@ -42,7 +42,8 @@ fn recover_gives_everything_that_is_not_settled_again() {
             .map(|_| {
                 let delivery = session.next(consumer);
                 let body = delivery.body_str().into_owned();
-                assert_eq!(delivery.redelivered, body != "3", "{kind} {body}");
+                // The last may have been on its way when the broker took all back.
+                assert!(delivery.redelivered || body == "3", "{kind} {body}");
                 session.basic_ack(delivery).unwrap();
                 body
             })
