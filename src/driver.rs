@@ -9,17 +9,15 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-
 use crate::client_options::ClientOptions;
 use crate::connection::{Connection, Event, Request, SLICES};
 use crate::dialer::{Dialer, Host};
 use crate::error::{Broken, Error, Result};
 use crate::lookup::Lookup;
-use crate::message::Message;
+use crate::message::{Delivery, Message};
 use crate::outcome::{Connected, Outcome};
 use crate::promise::{PromiseId, Promises};
-use crate::reactor::{Reactor, after, now};
+use crate::reactor::{Inlet, Reactor, after, now};
 use crate::recovery::ConnectionEvent;
 use crate::url::AmqpUrl;
 use crate::wire::ShortStr;
@@ -38,7 +36,6 @@ pub(crate) struct Driver {
     pub(crate) lookup: Option<Lookup>,
     pub(crate) reactor: Reactor,
     pub(crate) promises: Promises,
-    pub(crate) input: BytesMut,
     /// When connecting, or closing, has taken too long.
     pub(crate) deadline: Option<Deadline>,
     /// Why there is no connection, once there was one.
@@ -51,6 +48,8 @@ pub(crate) struct Driver {
     presence: Presence,
     /// Whether something has come of the last [`flush`](Self::flush): then there may be nothing to sleep for.
     has_news: bool,
+    /// When it was.
+    flushed: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +97,6 @@ impl Driver {
             lookup: None,
             reactor: Reactor::new(),
             promises: Promises::new(client),
-            input: BytesMut::new(),
             deadline: None,
             last_error: None,
             notices: VecDeque::new(),
@@ -106,6 +104,7 @@ impl Driver {
             is_given: false,
             presence: Presence::default(),
             has_news: false,
+            flushed: now(),
         }
     }
 
@@ -177,7 +176,11 @@ impl Driver {
             // A poll that fails will fail again where somebody can be told.
             while !self.has_room() && self.takes_publishes() && self.turn(None).is_ok() {}
         }
-        self.ask(|connection, number| connection.publish(number, exchange, routing_key, message))
+        let promise = self.promises.publish();
+        self.tell(promise, |connection, number| {
+            connection.publish(number, exchange, routing_key, message);
+        });
+        promise
     }
 
     /// What the connection is told on behalf of a promise of its own; an error if there is none.
@@ -188,6 +191,15 @@ impl Driver {
         let result = tell(self.connection.as_mut()?);
         self.collect();
         Some(result)
+    }
+
+    /// A delivery for the user; its box serves the next one.
+    pub(crate) fn unpack(&mut self, mut delivery: Box<Delivery>) -> Delivery {
+        let unpacked = std::mem::replace(&mut *delivery, Delivery::blank());
+        if let Some(connection) = &mut self.connection {
+            connection.recycle(delivery);
+        }
+        unpacked
     }
 
     fn takes_publishes(&self) -> bool {
@@ -203,6 +215,7 @@ impl Driver {
         while let Some(event) = connection.poll_event() {
             self.has_news = true;
             match event {
+                Event::Published { first, last } => self.promises.settle_published(first, last),
                 Event::Settled(number, result) => {
                     if let Ok(Outcome::Connected(_)) = result {
                         self.dialer.is_up(now());
@@ -281,7 +294,6 @@ impl Driver {
 
     pub(crate) fn drop_socket(&mut self) {
         self.reactor.drop_socket();
-        self.input.clear();
         self.deadline = None;
         self.lookup = None;
         self.presence = Presence::default();
@@ -318,12 +330,20 @@ impl Driver {
         let Some(connection) = &mut self.connection else {
             return;
         };
+        self.flushed = now();
         let nothing = connection.out.is_empty() && !self.reactor.wants_write();
         if nothing && !self.reactor.is_connecting() {
             return;
         }
         if let Err(broken) = write_all(&mut self.reactor, connection) {
             self.disconnected(broken);
+        }
+    }
+
+    /// [`flush`](Self::flush), if the last one was that long ago.
+    pub(crate) fn flush_if_due(&mut self, patience: Duration) {
+        if now().saturating_duration_since(self.flushed) >= patience {
+            self.flush();
         }
     }
 
@@ -335,16 +355,12 @@ impl Driver {
         let Self {
             connection,
             reactor,
-            input,
             ..
         } = self;
         let Some(connection) = connection else {
             return;
         };
-        let result = reactor.read(input, |input| {
-            connection.handle_input(input, now());
-            !connection.is_done()
-        });
+        let result = reactor.read(connection);
         // What came before an end comes before it.
         self.collect();
         if let Err(broken) = result {
@@ -404,22 +420,29 @@ impl Driver {
 
     /// Writes, sleeps until something happens or the time is up (`None` is for ever), reads, and sees to the timers.
     pub(crate) fn turn(&mut self, until: Option<Instant>) -> Result<()> {
+        self.turn_and(true, until)
+    }
+
+    /// [`turn`](Self::turn), which reads nothing unless told to.
+    pub(crate) fn turn_and(&mut self, reads: bool, until: Option<Instant>) -> Result<()> {
         self.flush();
         let wake = [until, self.wake_time()].into_iter().flatten().min();
         self.reactor
             .poll(wake)
             .map_err(|error| Error::Poll(Arc::new(error)))?;
-        self.after_poll();
+        self.after_poll(reads);
         Ok(())
     }
 
     /// Uses what a poll has told, and sees to the timers.
-    pub(crate) fn after_poll(&mut self) {
+    pub(crate) fn after_poll(&mut self, reads: bool) {
         if let Some(last) = &mut self.presence.last {
             *last = now();
         }
         self.flush();
-        self.read();
+        if reads {
+            self.read();
+        }
         self.handle_timeout();
     }
 
@@ -456,6 +479,17 @@ impl Driver {
             .as_ref()
             .is_some_and(|connection| !connection.out.is_empty());
         unsent || self.reactor.wants_write() || self.reactor.is_connecting()
+    }
+}
+
+impl Inlet for Connection {
+    fn space(&mut self) -> [&mut [u8]; 2] {
+        self.read_space()
+    }
+
+    fn filled(&mut self, count: usize) -> bool {
+        self.handle_read(count, now());
+        !self.is_done()
     }
 }
 

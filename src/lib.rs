@@ -147,6 +147,7 @@ mod group;
 mod handle;
 mod lookup;
 mod message;
+mod numbers;
 mod options;
 mod outcome;
 pub mod production;

@@ -35,12 +35,12 @@ pub struct Message {
 
 /// One setter a property, by value.
 macro_rules! setters {
-    ($($(#[$doc:meta])* $name:ident: $type:ty => |$value:ident| $stored:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident, $set:ident;)*) => {
         $(
             $(#[$doc])*
             #[must_use]
-            pub fn $name(mut self, $value: $type) -> Self {
-                self.properties.$name = $stored;
+            pub fn $name(mut self, value: impl Into<ShortStr>) -> Self {
+                self.properties.$set(&value.into());
                 self
             }
         )*
@@ -85,35 +85,55 @@ impl Message {
         self
     }
 
+    /// All headers at once.
+    #[must_use]
+    pub fn headers(mut self, headers: FieldTable) -> Self {
+        self.properties.headers = headers;
+        self
+    }
+
+    /// 1: transient, 2: persistent.
+    #[must_use]
+    pub fn delivery_mode(mut self, value: u8) -> Self {
+        self.properties.set_delivery_mode(value);
+        self
+    }
+
+    /// The [priority](https://www.rabbitmq.com/docs/priority), in queues that have priorities.
+    #[must_use]
+    pub fn priority(mut self, value: u8) -> Self {
+        self.properties.set_priority(value);
+        self
+    }
+
+    /// When the message was made, in seconds since 1970.
+    #[must_use]
+    pub fn timestamp(mut self, value: u64) -> Self {
+        self.properties.set_timestamp(value);
+        self
+    }
+
     setters! {
         /// The MIME type of the body, for those who read it.
-        content_type: impl Into<ShortStr> => |value| Some(value.into());
+        content_type, set_content_type;
         /// The encoding of the body (`gzip`, say), for those who read it.
-        content_encoding: impl Into<ShortStr> => |value| Some(value.into());
-        /// All headers at once.
-        headers: FieldTable => |value| value;
-        /// 1: transient, 2: persistent.
-        delivery_mode: u8 => |value| Some(value);
-        /// The [priority](https://www.rabbitmq.com/docs/priority), in queues that have priorities.
-        priority: u8 => |value| Some(value);
+        content_encoding, set_content_encoding;
         /// What ties a reply to its request.
-        correlation_id: impl Into<ShortStr> => |value| Some(value.into());
+        correlation_id, set_correlation_id;
         /// The queue that a reply should go to.
-        reply_to: impl Into<ShortStr> => |value| Some(value.into());
+        reply_to, set_reply_to;
         /// The [time to live](https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers): milliseconds, as text.
-        expiration: impl Into<ShortStr> => |value| Some(value.into());
+        expiration, set_expiration;
         /// A name for the message.
-        message_id: impl Into<ShortStr> => |value| Some(value.into());
-        /// When the message was made, in seconds since 1970.
-        timestamp: u64 => |value| Some(value);
+        message_id, set_message_id;
         /// The kind of the message (AMQP's `type`).
-        kind: impl Into<ShortStr> => |value| Some(value.into());
+        kind, set_kind;
         /// The publishing user, which the broker [checks](https://www.rabbitmq.com/docs/validated-user-id).
-        user_id: impl Into<ShortStr> => |value| Some(value.into());
+        user_id, set_user_id;
         /// The publishing program.
-        app_id: impl Into<ShortStr> => |value| Some(value.into());
+        app_id, set_app_id;
         /// Deprecated in AMQP, and of no meaning to RabbitMQ.
-        cluster_id: impl Into<ShortStr> => |value| Some(value.into());
+        cluster_id, set_cluster_id;
     }
 }
 
@@ -187,6 +207,29 @@ pub(crate) struct Origin {
 }
 
 impl Delivery {
+    /// One that nothing is known of yet.
+    pub(crate) const fn blank() -> Self {
+        Self {
+            body: Bytes::new(),
+            properties: Properties::NONE,
+            exchange: ShortStr::EMPTY,
+            routing_key: ShortStr::EMPTY,
+            consumer_tag: ShortStr::EMPTY,
+            redelivered: false,
+            message_count: 0,
+            origin: Origin {
+                promise: PromiseId {
+                    client: 0,
+                    number: 0,
+                },
+                channel: 0,
+                epoch: 0,
+                tag: 0,
+                no_ack: false,
+            },
+        }
+    }
+
     /// The promise it came by.
     pub fn promise(&self) -> PromiseId {
         self.origin.promise

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::Client;
 use crate::error::{Error, Printable, Result};
 use crate::message::{Delivery, Response};
 use crate::wire::{FieldTable, FieldValue, ShortStr};
@@ -102,13 +103,9 @@ pub enum Outcome {
 
 /// One thing that a promise gives.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are deliveries, which should not be allocated one by one"
-)]
 pub enum Item {
     Outcome(Outcome),
-    Delivery(Delivery),
+    Delivery(Box<Delivery>),
 }
 
 impl Item {
@@ -135,11 +132,11 @@ impl Item {
 pub trait Answer: sealed::FromItem + 'static {}
 
 mod sealed {
-    use super::{Item, Result};
+    use super::{Client, Item, Result};
 
     pub trait FromItem: Sized {
         #[doc(hidden)]
-        fn from_item(item: Item) -> Result<Self>;
+        fn from_item(item: Item, client: &mut Client) -> Result<Self>;
     }
 }
 
@@ -148,7 +145,7 @@ macro_rules! replies {
         $(
             impl Answer for $type {}
             impl sealed::FromItem for $type {
-                fn from_item(item: Item) -> Result<Self> {
+                fn from_item(item: Item, _: &mut Client) -> Result<Self> {
                     match item {
                         $pattern => Ok($value),
                         // No promise is made with another type than its request's result.
@@ -165,8 +162,28 @@ replies! {
     Item::Outcome(Outcome::Connected(connected)) => Connected: Arc::unwrap_or_clone(connected);
     Item::Outcome(Outcome::QueueDeclareOk(ok)) => QueueDeclareOk: ok;
     Item::Outcome(Outcome::MessageCount(count)) => u32: count;
-    Item::Outcome(Outcome::Got(delivery)) => Option<Delivery>: delivery.map(|delivery| *delivery);
     Item::Outcome(Outcome::CancelOk(ok)) => CancelOk: ok;
     Item::Outcome(Outcome::Response(response)) => Response: *response;
-    Item::Delivery(delivery) => Delivery: delivery;
+}
+
+impl Answer for Delivery {}
+impl sealed::FromItem for Delivery {
+    fn from_item(item: Item, client: &mut Client) -> Result<Self> {
+        match item {
+            Item::Delivery(delivery) => Ok(client.driver.unpack(delivery)),
+            Item::Outcome(_) => Err(Error::HandledByCallback),
+        }
+    }
+}
+
+impl Answer for Option<Delivery> {}
+impl sealed::FromItem for Option<Delivery> {
+    fn from_item(item: Item, client: &mut Client) -> Result<Self> {
+        match item {
+            Item::Outcome(Outcome::Got(delivery)) => {
+                Ok(delivery.map(|delivery| client.driver.unpack(delivery)))
+            }
+            _ => Err(Error::HandledByCallback),
+        }
+    }
 }

@@ -3,9 +3,9 @@
 //! The table knows nothing of AMQP: results come in by number, and go out to whoever waits, or to a callback. When
 //! callbacks run is decided in `waiting.rs`.
 //!
-//! Promises may be ignored, so the table must not grow with what nobody reads. The commonest, a publish that
-//! succeeded, costs no entry: runs of such numbers are kept as ranges. Of all other results without a callback the
-//! newest [`UNREAD_MAX`] are kept. What a consumer brings is never dropped.
+//! Promises may be ignored, so the table must not grow with what nobody reads. The commonest, a publish, costs no entry:
+//! under way it is a bit, and runs of those that succeeded are kept as ranges. Of all other results without a callback
+//! the newest [`UNREAD_MAX`] are kept. What a consumer brings is never dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::Client;
 use crate::error::{Error, Result};
 use crate::message::Delivery;
+use crate::numbers::Numbers;
 use crate::outcome::{Answer, Item, Outcome};
 use crate::ranges::Ranges;
 
@@ -104,7 +105,8 @@ impl<T: Answer> Promise<T> {
         callback: impl FnOnce(&mut Client, Self, Result<T>) + Send + 'static,
     ) -> Self {
         let run = move |client: &mut Client, item: Result<Item>| {
-            callback(client, self, item.and_then(T::from_item));
+            let result = item.and_then(|item| T::from_item(item, client));
+            callback(client, self, result);
         };
         client.attach(self.id, Callback::Once(Box::new(run)));
         self
@@ -176,7 +178,7 @@ enum State {
     Done(Result<Outcome>),
     /// A consumer; the end comes after all deliveries.
     Consumer {
-        deliveries: VecDeque<Delivery>,
+        deliveries: VecDeque<Box<Delivery>>,
         end: Option<Error>,
     },
 }
@@ -212,8 +214,12 @@ pub(crate) struct Promises {
     client: u32,
     last: u64,
     entries: HashMap<u64, Entry, BuildHasherDefault<NumberHasher>>,
+    /// How many deliveries wait to be taken.
+    backlog: usize,
     /// Promises with a result and a callback, in the order in which they became ready.
     ready: VecDeque<u64>,
+    /// Publishes under way that have no callback.
+    publishing: Numbers,
     /// Publishes that succeeded and that nobody has asked for yet.
     succeeded: Ranges,
     /// Promises that ended without a callback, oldest first; some have been read since.
@@ -245,7 +251,9 @@ impl Promises {
             client,
             last: 0,
             entries: HashMap::default(),
+            backlog: 0,
             ready: VecDeque::new(),
+            publishing: Numbers::default(),
             succeeded: Ranges::default(),
             unread: VecDeque::new(),
             orphans: VecDeque::new(),
@@ -255,6 +263,13 @@ impl Promises {
     /// A promise of one result.
     pub(crate) fn single(&mut self) -> PromiseId {
         self.add(State::Waiting)
+    }
+
+    /// A promise of a publish.
+    pub(crate) fn publish(&mut self) -> PromiseId {
+        self.last += 1;
+        self.publishing.push(self.last);
+        self.id(self.last)
     }
 
     /// A promise of deliveries, and an end.
@@ -267,15 +282,19 @@ impl Promises {
 
     fn add(&mut self, state: State) -> PromiseId {
         self.last += 1;
+        self.insert(self.last, state);
+        self.id(self.last)
+    }
+
+    fn insert(&mut self, number: u64, state: State) {
         self.entries.insert(
-            self.last,
+            number,
             Entry {
                 state,
                 callback: None,
                 queued: false,
             },
         );
-        self.id(self.last)
     }
 
     pub(crate) fn id(&self, number: u64) -> PromiseId {
@@ -287,16 +306,21 @@ impl Promises {
 
     /// The result of a single promise, or the end of a consumer.
     pub(crate) fn settle(&mut self, number: u64, result: Result<Outcome>) {
+        if self.publishing.remove(number) {
+            match result {
+                Ok(_) => self.succeeded.insert(number, number),
+                Err(_) => {
+                    self.insert(number, State::Done(result));
+                    self.keep_unread(number);
+                }
+            }
+            return;
+        }
         let Some(entry) = self.entries.get_mut(&number) else {
             return;
         };
         match (&mut entry.state, result) {
             (State::Consumer { end, .. }, result) => *end = result.err().or(Some(Error::Closed)),
-            (State::Waiting, Ok(Outcome::Published)) if entry.callback.is_none() => {
-                self.entries.remove(&number);
-                self.succeeded.insert(number);
-                return;
-            }
             (state, result) => *state = State::Done(result),
         }
         if entry.callback.is_some() {
@@ -306,15 +330,46 @@ impl Promises {
         }
     }
 
-    pub(crate) fn deliver(&mut self, number: u64, delivery: Delivery) {
+    /// The publishes of all promises from `first` to `last` have succeeded.
+    pub(crate) fn settle_published(&mut self, first: u64, last: u64) {
+        if self.publishing.remove_all(first, last) {
+            self.succeeded.insert(first, last);
+            return;
+        }
+        for number in first..=last {
+            self.settle(number, Ok(Outcome::Published));
+        }
+    }
+
+    pub(crate) fn deliver(&mut self, number: u64, delivery: Box<Delivery>) {
         if let Some(entry) = self.entries.get_mut(&number) {
             if let State::Consumer { deliveries, .. } = &mut entry.state {
                 deliveries.push_back(delivery);
+                self.backlog += 1;
             }
-            if entry.callback.is_some() {
-                self.enqueue(number);
+            if entry.callback.is_some() && !entry.queued {
+                entry.queued = true;
+                self.ready.push_back(number);
             }
         }
+    }
+
+    /// The next delivery of a consumer whose callback is running, unless that has set another.
+    pub(crate) fn next_delivery(&mut self, number: u64) -> Option<Box<Delivery>> {
+        let entry = self.entries.get_mut(&number)?;
+        match &mut entry.state {
+            State::Consumer { deliveries, .. } if entry.callback.is_none() => {
+                let delivery = deliveries.pop_front()?;
+                self.backlog -= 1;
+                Some(delivery)
+            }
+            _ => None,
+        }
+    }
+
+    /// How many deliveries wait to be taken.
+    pub(crate) fn backlog(&self) -> usize {
+        self.backlog
     }
 
     /// The deliveries of a consumer that nobody has read will come again.
@@ -322,6 +377,7 @@ impl Promises {
         if let Some(entry) = self.entries.get_mut(&number)
             && let State::Consumer { deliveries, .. } = &mut entry.state
         {
+            self.backlog -= deliveries.len();
             deliveries.clear();
         }
     }
@@ -355,6 +411,7 @@ impl Promises {
         match self.entries.get(&number) {
             Some(entry) if entry.is_ready() => Look::Ready,
             Some(_) => Look::Waiting,
+            None if self.publishing.contains(number) => Look::Waiting,
             None if self.succeeded.contains(number) => Look::Ready,
             None => Look::Unknown,
         }
@@ -374,7 +431,10 @@ impl Promises {
             State::Waiting => return None,
             State::Done(_) => None,
             State::Consumer { deliveries, end } => match deliveries.pop_front() {
-                Some(delivery) => Some(Ok(Item::Delivery(delivery))),
+                Some(delivery) => {
+                    self.backlog -= 1;
+                    Some(Ok(Item::Delivery(delivery)))
+                }
                 None => Some(Err(end.clone()?)),
             },
         };
@@ -404,16 +464,13 @@ impl Promises {
     }
 
     pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback) {
-        if id.client == self.client && self.succeeded.remove(id.number) {
-            let state = State::Done(Ok(Outcome::Published));
-            self.entries.insert(
-                id.number,
-                Entry {
-                    state,
-                    callback: None,
-                    queued: false,
-                },
-            );
+        if id.client == self.client {
+            // What has a callback has an entry.
+            if self.publishing.remove(id.number) {
+                self.insert(id.number, State::Waiting);
+            } else if self.succeeded.remove(id.number) {
+                self.insert(id.number, State::Done(Ok(Outcome::Published)));
+            }
         }
         match self.entries.get_mut(&id.number) {
             Some(entry) if id.client == self.client => {
@@ -445,9 +502,6 @@ impl Promises {
                 continue;
             }
             if let Some((item, Some(callback))) = self.take(number) {
-                if self.look(number) == Look::Ready && matches!(callback, Callback::Each(_)) {
-                    self.enqueue(number);
-                }
                 return Some((number, item, callback));
             }
         }
@@ -501,7 +555,7 @@ mod tests {
     use super::*;
 
     fn settled(promises: &mut Promises) -> u64 {
-        let id = promises.single();
+        let id = promises.publish();
         promises.settle(id.number, Ok(Outcome::Published));
         id.number
     }

@@ -28,28 +28,22 @@ impl Ranges {
             .is_some_and(|&(first, _)| first <= number)
     }
 
-    pub(crate) fn insert(&mut self, number: u64) {
-        let at = self.find(number);
-        if self
-            .ranges
-            .get(at)
-            .is_some_and(|&(first, _)| first <= number)
-        {
-            return;
-        }
-        let joins_left = at > 0 && self.ranges[at - 1].1 + 1 == number;
+    /// Adds the numbers from `first` to `last`, none of which is there.
+    pub(crate) fn insert(&mut self, first: u64, last: u64) {
+        let at = self.find(first);
+        let joins_left = at > 0 && self.ranges[at - 1].1 + 1 == first;
         let joins_right = self
             .ranges
             .get(at)
-            .is_some_and(|&(first, _)| first == number + 1);
+            .is_some_and(|&(next, _)| next == last + 1);
         match (joins_left, joins_right) {
             (true, true) => {
                 self.ranges[at - 1].1 = self.ranges[at].1;
                 self.ranges.remove(at);
             }
-            (true, false) => self.ranges[at - 1].1 = number,
-            (false, true) => self.ranges[at].0 = number,
-            (false, false) => self.ranges.insert(at, (number, number)),
+            (true, false) => self.ranges[at - 1].1 = last,
+            (false, true) => self.ranges[at].0 = first,
+            (false, false) => self.ranges.insert(at, (first, last)),
         }
         if self.ranges.len() > UNREAD_MAX {
             self.ranges.pop_front();
@@ -91,12 +85,15 @@ mod tests {
             random ^= random << 17;
             let number = random % 64 + 1;
             if random & 0x100 == 0 {
-                ranges.insert(number);
-                set.insert(number);
+                let last = number + random % 3;
+                if (number..=last).all(|number| !set.contains(&number)) {
+                    ranges.insert(number, last);
+                    set.extend(number..=last);
+                }
             } else {
                 assert_eq!(ranges.remove(number), set.remove(&number));
             }
-            assert!((1..=64).all(|number| ranges.contains(number) == set.contains(&number)));
+            assert!((1..=66).all(|number| ranges.contains(number) == set.contains(&number)));
             let flat: Vec<u64> = ranges.ranges.iter().flat_map(|&(a, b)| a..=b).collect();
             assert!(flat.iter().eq(set.iter()));
         }

@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::error::Broken;
@@ -28,8 +27,17 @@ pub(crate) fn after(start: Instant, time: Duration) -> Instant {
     start.checked_add(time).unwrap_or_else(|| start + YEAR)
 }
 
-/// How many reads one turn makes before it sees to writes and timers.
-const READS_PER_TURN: usize = 16;
+/// How many bytes one turn reads before it sees to writes and timers, and to what has come: in the cache, yet.
+const BYTES_PER_TURN: usize = 256 * 1024;
+
+/// What takes the bytes that a socket brings.
+pub(crate) trait Inlet {
+    /// Where they go: into one buffer, then the other.
+    fn space(&mut self) -> [&mut [u8]; 2];
+
+    /// So many are there; false if it has had enough.
+    fn filled(&mut self, count: usize) -> bool;
+}
 
 /// In this reactor's own poll.
 const SOCKET: Token = Token(0);
@@ -270,44 +278,35 @@ impl Reactor {
             .is_some_and(|socket| socket.is_readable)
     }
 
-    /// Reads what there is, within reason, and hands it to `input` as it comes, until that says it has had enough.
-    ///
-    /// `buffer` keeps what `input` leaves in it.
-    pub(crate) fn read(
-        &mut self,
-        buffer: &mut BytesMut,
-        mut input: impl FnMut(&mut BytesMut) -> bool,
-    ) -> Result<(), Broken> {
+    /// Reads what there is, within reason, until the inlet has had enough.
+    pub(crate) fn read(&mut self, inlet: &mut impl Inlet) -> Result<(), Broken> {
         if !self.check_connected()? {
             if let Some(socket) = &mut self.socket {
                 socket.is_readable = false;
             }
             return Ok(());
         }
-        for _ in 0..READS_PER_TURN {
+        let mut total = 0;
+        while total < BYTES_PER_TURN {
             let Some(socket) = self.socket.as_mut().filter(|socket| socket.is_readable) else {
                 break;
             };
-            match socket.transport.read(buffer) {
-                Ok(outcome) => {
-                    // A short read has drained the socket, as epoll(7) says, unless its end was told with it.
-                    let drained = match outcome {
-                        ReadOutcome::Eof => return Err(Broken::Eof),
-                        ReadOutcome::Bytes => false,
-                        ReadOutcome::LastBytes => !socket.must_drain,
-                        ReadOutcome::WouldBlock => true,
-                    };
-                    if drained {
-                        socket.is_readable = false;
-                        socket.must_drain = false;
-                    }
-                    // A read that brought nothing is no sign of life.
-                    if outcome == ReadOutcome::WouldBlock || !input(buffer) {
-                        break;
-                    }
-                }
-                Err(broken) => return Err(broken),
+            // A short read has drained the socket, as epoll(7) says, unless its end was told with it.
+            let (count, drained) = match socket.transport.read(inlet.space())? {
+                ReadOutcome::Eof => return Err(Broken::Eof),
+                ReadOutcome::Bytes(count) => (count, false),
+                ReadOutcome::LastBytes(count) => (count, !socket.must_drain),
+                ReadOutcome::WouldBlock => (0, true),
+            };
+            if drained {
+                socket.is_readable = false;
+                socket.must_drain = false;
             }
+            // A read that brought nothing is no sign of life.
+            if count == 0 || !inlet.filled(count) {
+                break;
+            }
+            total += count;
         }
         Ok(())
     }

@@ -11,11 +11,20 @@ use crate::outcome::{Answer, Item};
 use crate::promise::{Callback, Look, Promise, PromiseId};
 use crate::reactor::now;
 
+/// How long what is to be written may wait while results are ready, and how many callbacks may run before the socket is
+/// looked at: a system call for each message would cost more than all else.
+const PATIENCE: Duration = Duration::from_micros(100);
+const BATCH: usize = 1024;
+
+/// How many deliveries a consumer's callback may get before others have their turn, and the clock is looked at.
+const BURST: usize = 32;
+
 impl Client {
     /// Waits for a promise's result, and takes it; for a consumer, the next delivery, or the end.
     ///
-    /// First it offers the socket what is to be written, even if the result is here already, so that earlier
-    /// acknowledgements get out. Callbacks of other promises do not run.
+    /// First it offers the socket what is to be written. If the result is here already, it does so when nothing has been
+    /// written for a millisecond: so acknowledgements get out before the program goes off to work on the next delivery,
+    /// but for those of the last millisecond. Callbacks of other promises do not run.
     ///
     /// If the promise has a callback, that runs with the result, and `wait` returns a copy of it. A delivery cannot be
     /// given twice: then `wait` returns [`Error::HandledByCallback`].
@@ -27,7 +36,7 @@ impl Client {
     /// a promise of another client, [`Error::Poll`] if the system's poll fails.
     pub fn wait<T: Answer>(&mut self, promise: Promise<T>) -> Result<T> {
         match self.wait_until(promise.id(), None)? {
-            Some(item) => T::from_item(item),
+            Some(item) => T::from_item(item, self),
             // Only a wait with a limit ends without a result.
             None => Err(Error::UnknownPromise(promise.id())),
         }
@@ -45,7 +54,7 @@ impl Client {
         // A time beyond the clock's reach is no limit.
         let until = now().checked_add(timeout);
         self.wait_until(promise.id(), until)?
-            .map(T::from_item)
+            .map(|item| T::from_item(item, self))
             .transpose()
     }
 
@@ -63,7 +72,9 @@ impl Client {
     ) -> Result<(Promise<T>, Result<T>)> {
         let ids: Vec<PromiseId> = promises.iter().map(|promise| promise.id()).collect();
         let first = self.wait_ready(&ids)?;
-        let result = self.finish_wait(first).and_then(T::from_item);
+        let result = self
+            .finish_wait(first)
+            .and_then(|item| T::from_item(item, self));
         Ok((Promise::new(first), result))
     }
 
@@ -119,7 +130,11 @@ impl Client {
     }
 
     fn wait_until(&mut self, id: PromiseId, until: Option<Instant>) -> Result<Option<Item>> {
-        self.driver.flush();
+        if self.check(id)? == Look::Ready {
+            self.driver.flush_if_due(PATIENCE);
+        } else {
+            self.driver.flush();
+        }
         let mut turned = false;
         loop {
             self.run_events();
@@ -155,19 +170,68 @@ impl Client {
     }
 
     fn run(&mut self, number: u64, callback: Callback, item: Result<Item>) {
-        match callback {
-            Callback::Once(callback) => callback(self, item),
-            Callback::Each(mut callback) => {
+        self.run_many(number, callback, item, 1);
+    }
+
+    /// Runs a callback with an item, and a consumer's with what else has come for it, up to `limit` times, or until
+    /// somebody wants the loop to end. How often it ran.
+    fn run_many(
+        &mut self,
+        number: u64,
+        callback: Callback,
+        item: Result<Item>,
+        limit: usize,
+    ) -> usize {
+        let mut callback = match callback {
+            Callback::Once(callback) => {
                 callback(self, item);
-                self.driver
-                    .promises
-                    .restore(number, Callback::Each(callback));
+                return 1;
             }
+            Callback::Each(callback) => callback,
+        };
+        callback(self, item);
+        let mut count = 1;
+        while count < limit
+            && !self.is_broken
+            && let Some(delivery) = self.driver.promises.next_delivery(number)
+        {
+            callback(self, Ok(Item::Delivery(delivery)));
+            count += 1;
         }
+        let promises = &mut self.driver.promises;
+        promises.restore(number, Callback::Each(callback));
+        count
     }
 
     pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback) {
         self.driver.promises.attach(id, callback);
+    }
+
+    /// Callbacks until there are no more, or it is time to look at the socket: what the first ones have acknowledged
+    /// should not wait for the last.
+    fn run_batch(&mut self) {
+        let begun = now();
+        let (mut count, mut burst) = (0, 1);
+        loop {
+            self.run_events();
+            self.run_jobs();
+            for _ in 0..self.driver.promises.runnable() {
+                let Some((number, item, callback)) = self.driver.promises.next_callback() else {
+                    break;
+                };
+                count += self.run_many(number, callback, item, burst);
+                // Whether they are slow is seen at the first ones, and ever less often where they are not.
+                if count >= burst {
+                    if count >= BATCH || now() >= begun + PATIENCE {
+                        return;
+                    }
+                    burst = count.min(BURST);
+                }
+            }
+            if self.is_broken || !self.has_work() {
+                return;
+            }
+        }
     }
 
     /// Sets the callback for every result of a promise, in place of any other: puka's name for
@@ -178,7 +242,8 @@ impl Client {
         mut callback: impl FnMut(&mut Self, Promise<T>, Result<T>) + Send + 'static,
     ) {
         let run = move |client: &mut Self, item: Result<Item>| {
-            callback(client, promise, item.and_then(T::from_item));
+            let result = item.and_then(|item| T::from_item(item, client));
+            callback(client, promise, result);
         };
         self.attach(promise.id(), Callback::Each(Box::new(run)));
     }
@@ -236,6 +301,11 @@ impl Client {
         self.driver.promises.runnable() > 0
             || !self.driver.notices.is_empty()
             || self.handle.as_ref().is_some_and(Handle::has_jobs)
+    }
+
+    /// Whether a loop should read: not while its callbacks have more to do than they can in one go.
+    fn wants_more(&self) -> bool {
+        !self.has_work() || self.driver.promises.backlog() < BATCH
     }
 
     /// Runs the callbacks of the promises that are ready now, each once at most, and what other threads have asked for;
@@ -331,7 +401,7 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
     };
     loop {
         for client in &mut *clients {
-            client.run_any_callbacks();
+            client.run_batch();
         }
         if clients.iter().any(|client| client.is_broken)
             || until.is_some_and(|until| now() >= until)
@@ -352,7 +422,7 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
         let has_work = clients.iter().any(|client| client.has_work());
         let until = if has_work { Some(now()) } else { until };
         match (&mut group, &mut *clients) {
-            (None, [client]) => client.driver.turn(until)?,
+            (None, [client]) => client.driver.turn_and(client.wants_more(), until)?,
             (Some(group), clients) => turn_all(group, clients, until)?,
             (None, _) => return Ok(()),
         }
@@ -372,7 +442,8 @@ fn turn_all(group: &mut Group, clients: &mut [&mut Client], until: Option<Instan
     let reactors = clients.iter_mut().map(|client| &mut client.driver.reactor);
     group.poll(reactors, wake).map_err(poll_failed)?;
     for client in clients {
-        client.driver.after_poll();
+        let reads = client.wants_more();
+        client.driver.after_poll(reads);
     }
     Ok(())
 }

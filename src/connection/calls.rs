@@ -46,8 +46,8 @@ impl Connection {
             ..
         } = sending;
         let mut message = message.mandatory(true);
-        message.properties.reply_to = Some(REPLY_TO.into());
-        message.properties.correlation_id = Some(promise.to_string().into());
+        message.properties.set_reply_to(REPLY_TO);
+        message.properties.set_correlation_id(&promise.to_string());
         self.write_message(number, &exchange, &routing_key, message)?;
         if let Some(channel) = self.channels.get_mut(number) {
             channel.takes_replies = true;
@@ -56,14 +56,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a delivery is a reply, be it too late.
-    pub(super) fn is_reply(&self, number: u16, delivery: &Delivery) -> bool {
-        let channel = self.channels.get(number);
-        channel.is_some_and(|channel| channel.takes_replies) && *delivery.consumer_tag == *REPLY_TAG
-    }
-
-    pub(super) fn replied(&mut self, number: u16, delivery: Delivery) {
-        let id = delivery.properties.correlation_id.as_deref();
+    pub(super) fn replied(&mut self, number: u16, delivery: Box<Delivery>) {
+        let id = delivery.properties.correlation_id();
         match self.channels.get(number).map(|channel| &channel.role) {
             Some(&Role::Caller { promise, deadline }) if id == Some(&promise.to_string()) => {
                 self.calls.remove(&(deadline, promise));
@@ -82,7 +76,7 @@ impl Connection {
     pub(super) fn call_returned(
         &mut self,
         number: u16,
-        returned: Returned,
+        returned: Box<Returned>,
     ) -> Result<(), Violation> {
         let Some(&Role::Caller { promise, deadline }) =
             self.channels.get(number).map(|channel| &channel.role)
@@ -91,7 +85,7 @@ impl Connection {
         };
         self.calls.remove(&(deadline, promise));
         self.release(number);
-        self.settled(promise, Err(Error::NoRoute(Box::new(returned))));
+        self.settled(promise, Err(Error::NoRoute(returned)));
         Ok(())
     }
 
@@ -118,4 +112,9 @@ impl Connection {
                 .insert((sending.deadline, promise), sending.timeout);
         }
     }
+}
+
+/// Whether a delivery, on a channel that takes replies, is one, be it too late.
+pub(super) fn is_reply(delivery: &Delivery) -> bool {
+    delivery.consumer_tag == REPLY_TAG
 }

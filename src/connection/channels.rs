@@ -6,11 +6,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::Connection;
 use super::consumer::Consumer;
 use super::content::Incoming;
 use super::requests::{Call, Request};
 use super::topology::Step;
+use super::{Connection, Violation};
 use crate::error::Error;
 use crate::wire::{ChannelCloseOk, write_method};
 
@@ -87,6 +87,11 @@ impl Channel {
 
     /// Takes a delivery's tag off the unsettled ones, or all up to it; says how many those were.
     pub(crate) fn settle(&mut self, tag: u64, multiple: bool) -> Option<usize> {
+        // Most are settled in their order.
+        if self.unsettled.front() == Some(&tag) {
+            self.unsettled.pop_front();
+            return Some(1);
+        }
         let index = self.unsettled.binary_search(&tag).ok()?;
         if multiple {
             self.unsettled.drain(..=index);
@@ -133,6 +138,25 @@ impl Channels {
 
     pub(crate) fn get_mut(&mut self, number: u16) -> Option<&mut Channel> {
         self.channels.get_mut(usize::from(number))?.as_mut()
+    }
+
+    /// The channel that a method has come on, which may not come within a message.
+    pub(super) fn for_method(
+        &mut self,
+        number: u16,
+        name: impl Fn() -> &'static str,
+    ) -> Result<&mut Channel, Violation> {
+        match self.get_mut(number) {
+            Some(channel) if channel.incoming.is_none() => Ok(channel),
+            Some(_) => Err(Violation::new(
+                505,
+                format!("{} in the midst of a message", name()),
+            )),
+            None => Err(Violation::new(
+                504,
+                format!("{} on channel {number}, which is not open", name()),
+            )),
+        }
     }
 
     /// An open channel out of the pool, or a new one (`true`) whose `channel.open` has to be sent.

@@ -106,7 +106,7 @@ pub(crate) struct Consumer {
     /// What the broker's consumers were started with.
     pub(super) broker_prefetch: u16,
     /// Deliveries beyond the limit, which the user has not seen.
-    pub(super) held: VecDeque<Delivery>,
+    pub(super) held: VecDeque<Box<Delivery>>,
     /// How many consume-oks are outstanding.
     pub(super) starting: usize,
     /// What was asked meanwhile.
@@ -203,14 +203,18 @@ impl Consumer {
     }
 
     /// The user's name for the tag of a delivery. `None`: it is not one of this consumer's.
-    pub(super) fn known_tag(&self, wire_tag: &ShortStr) -> Option<ShortStr> {
+    pub(super) fn known_tag(&self, wire_tag: &[u8]) -> Option<ShortStr> {
+        // Most have one queue.
+        if let Some(queue) = self.queues.first()
+            && queue.tag.as_bytes() == wire_tag
+        {
+            return Some(queue.tag.clone());
+        }
+        let wire_tag = str::from_utf8(wire_tag).ok()?;
         let index: usize = wire_tag.split('.').nth(1)?.parse().ok()?;
         let tag = &self.queues.get(index)?.tag;
-        match wire_tag.strip_prefix(&**tag) {
-            Some("") => Some(wire_tag.clone()),
-            Some(generation) if generation.starts_with('~') => Some(tag.clone()),
-            _ => None,
-        }
+        let generation = wire_tag.strip_prefix(&**tag)?;
+        (generation.is_empty() || generation.starts_with('~')).then(|| tag.clone())
     }
 
     /// Every promise that goes with this consumer, if its channel goes.

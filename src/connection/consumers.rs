@@ -18,6 +18,7 @@
 
 use std::collections::VecDeque;
 
+use super::calls::is_reply;
 use super::channels::{Expect, Role};
 use super::consumer::{Consumer, Ending, Later};
 use super::{Connection, Event, Violation};
@@ -99,20 +100,28 @@ impl Connection {
     }
 
     /// A delivery for a consumer: to its promise, or held back.
-    pub(super) fn deliver(&mut self, number: u16, mut delivery: Delivery) -> Result<(), Violation> {
-        if self.is_reply(number, &delivery) {
-            self.replied(number, delivery);
-            return Ok(());
-        }
+    pub(super) fn deliver(
+        &mut self,
+        number: u16,
+        mut delivery: Box<Delivery>,
+    ) -> Result<(), Violation> {
         let Some(channel) = self.channels.get_mut(number) else {
             return Ok(());
         };
+        if channel.takes_replies && is_reply(&delivery) {
+            self.replied(number, delivery);
+            return Ok(());
+        }
         let Role::Consumer(consumer) = &mut channel.role else {
             return Err(Violation::new(503, "a delivery where nobody consumes"));
         };
-        let Some(tag) = consumer.known_tag(&delivery.consumer_tag) else {
+        if !consumer
+            .queues
+            .iter()
+            .any(|queue| queue.tag == delivery.consumer_tag)
+        {
             return Err(Violation::new(503, "a delivery for an unknown consumer"));
-        };
+        }
         // What comes before recover-ok was sent before the broker took it all back.
         if channel
             .expect
@@ -121,7 +130,6 @@ impl Connection {
         {
             return Ok(());
         }
-        delivery.consumer_tag = tag;
         delivery.origin.promise.number = consumer.promise;
         delivery.origin.no_ack = consumer.no_ack;
         if !consumer.no_ack {

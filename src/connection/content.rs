@@ -1,89 +1,62 @@
 //! A message from its frames: a method, a header, and bodies until the announced size is there.
 //!
-//! A body in one frame stays where the socket put it. A longer one is put together once, when its last frame is
-//! here: nothing is allocated on the peer's word.
+//! Where bodies are put is in `body.rs`.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::channels::{Expect, PUBLISHER, Role};
+use super::body::{Body, LARGE, Pool};
+use super::channels::{Channels, Expect, PUBLISHER, Role};
+use super::memory::Memory;
 use super::publisher::MARK;
 use super::{Connection, Violation};
 use crate::message::{Delivery, Origin, Returned};
 use crate::outcome::Outcome;
 use crate::wire::{
-    BasicDeliver, BasicGetOk, BasicReturn, ContentHeader, FRAME_HEADER, Properties, ShortStr,
+    Arena, BasicGetOk, BasicReturn, ContentHeader, FRAME_HEADER, FrameHead, Properties, ShortStr,
 };
 
-/// A message, as the method in front of it says; its texts are slices of the read buffer.
+/// A message, as the method in front of it says.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Delivered(Delivery),
-    Got(Delivery),
-    Returned(Returned),
+    Delivered(Box<Delivery>),
+    Got(Box<Delivery>),
+    Returned(Box<Returned>),
 }
 
 impl Message {
-    pub(crate) fn delivered(method: &BasicDeliver<'_>, payload: &Bytes, origin: Origin) -> Self {
-        let origin = Origin {
-            tag: method.delivery_tag,
-            ..origin
-        };
-        let mut delivery = delivery(payload, method.exchange, method.routing_key, origin);
-        delivery.consumer_tag = ShortStr::from_wire(payload, method.consumer_tag);
-        delivery.redelivered = method.redelivered;
-        Self::Delivered(delivery)
-    }
-
-    pub(crate) fn got(method: &BasicGetOk<'_>, payload: &Bytes, origin: Origin) -> Self {
-        let origin = Origin {
-            tag: method.delivery_tag,
-            ..origin
-        };
-        let mut delivery = delivery(payload, method.exchange, method.routing_key, origin);
+    pub(super) fn got(method: &BasicGetOk<'_>, origin: Origin, memory: &mut Memory) -> Self {
+        let mut delivery = memory.delivery();
+        let arena = &mut memory.arena;
+        delivery.exchange = ShortStr::from_wire(method.exchange, arena);
+        delivery.routing_key = ShortStr::from_wire(method.routing_key, arena);
         delivery.redelivered = method.redelivered;
         delivery.message_count = method.message_count;
+        delivery.origin = origin;
         Self::Got(delivery)
     }
 
-    pub(crate) fn returned(method: &BasicReturn<'_>, payload: &Bytes) -> Self {
-        Self::Returned(Returned {
+    pub(crate) fn returned(method: &BasicReturn<'_>, arena: &mut Arena) -> Self {
+        Self::Returned(Box::new(Returned {
             reply_code: method.reply_code,
-            reply_text: ShortStr::from_wire(payload, method.reply_text),
-            exchange: ShortStr::from_wire(payload, method.exchange),
-            routing_key: ShortStr::from_wire(payload, method.routing_key),
+            reply_text: ShortStr::from_wire(method.reply_text, arena),
+            exchange: ShortStr::from_wire(method.exchange, arena),
+            routing_key: ShortStr::from_wire(method.routing_key, arena),
             properties: Properties::default(),
             body: Bytes::new(),
-        })
+        }))
     }
 
-    fn fill(&mut self, properties: Properties, body: Bytes) {
+    fn set_properties(&mut self, properties: Properties) {
         match self {
             Self::Delivered(delivery) | Self::Got(delivery) => {
                 delivery.properties = properties;
-                delivery.body = body;
                 // Users never see the mark of a mandatory message.
                 if !delivery.properties.headers.is_empty() {
                     delivery.properties.headers.remove(MARK);
                 }
             }
-            Self::Returned(returned) => {
-                returned.properties = properties;
-                returned.body = body;
-            }
+            Self::Returned(returned) => returned.properties = properties,
         }
-    }
-}
-
-fn delivery(payload: &Bytes, exchange: &[u8], routing_key: &[u8], origin: Origin) -> Delivery {
-    Delivery {
-        body: Bytes::new(),
-        properties: Properties::default(),
-        exchange: ShortStr::from_wire(payload, exchange),
-        routing_key: ShortStr::from_wire(payload, routing_key),
-        consumer_tag: ShortStr::default(),
-        redelivered: false,
-        message_count: 0,
-        origin,
     }
 }
 
@@ -91,8 +64,10 @@ fn delivery(payload: &Bytes, exchange: &[u8], routing_key: &[u8], origin: Origin
 #[derive(Debug)]
 pub(crate) struct Incoming {
     message: Message,
-    header: Option<ContentHeader>,
-    pieces: Vec<Bytes>,
+    /// Whether the header has come.
+    has_header: bool,
+    /// What has come of the body, if it is large, or in several frames.
+    body: Option<Body>,
     missing: u64,
 }
 
@@ -100,69 +75,60 @@ impl Incoming {
     pub(crate) fn new(message: Message) -> Self {
         Self {
             message,
-            header: None,
-            pieces: Vec::new(),
+            has_header: false,
+            body: None,
             missing: 0,
         }
     }
 
     /// Takes the header frame.
-    fn header(&mut self, payload: &Bytes) -> Result<(), Violation> {
-        if self.header.is_some() {
+    fn header(&mut self, payload: &[u8], arena: &mut Arena) -> Result<(), Violation> {
+        if self.has_header {
             return Err(Violation::new(
                 505,
                 "a second content header for one message",
             ));
         }
-        let header = ContentHeader::decode(payload)?;
-        self.missing = header.body_size;
-        self.header = Some(header);
+        self.missing = match ContentHeader::plain(payload) {
+            Some(size) => size,
+            None => {
+                let header = ContentHeader::decode(payload, arena)?;
+                self.message.set_properties(header.properties);
+                header.body_size
+            }
+        };
+        self.has_header = true;
         Ok(())
     }
 
-    /// Takes a body frame.
-    fn body(&mut self, payload: Bytes) -> Result<(), Violation> {
-        if self.header.is_none() {
+    /// Checks that a body frame of so many bytes may come.
+    fn check(&self, size: usize) -> Result<(), Violation> {
+        if !self.has_header {
             return Err(Violation::new(
                 505,
                 "a body frame before its content header",
             ));
         }
-        let Some(missing) = self.missing.checked_sub(payload.len() as u64) else {
+        if self.missing < size as u64 {
             return Err(Violation::new(
                 505,
                 "a body longer than its header announced",
             ));
-        };
-        self.missing = missing;
-        if !payload.is_empty() {
-            self.pieces.push(payload);
         }
         Ok(())
     }
 
-    fn is_complete(&self) -> bool {
-        self.header.is_some() && self.missing == 0
+    /// Where a body frame of so many bytes goes.
+    fn room(&mut self, size: usize, pool: &mut Pool) -> Body {
+        let mut body = self.body.take().unwrap_or_default();
+        pool.reserve(&mut body, size, self.missing);
+        body
     }
 
-    fn finish(mut self) -> Message {
-        let body = match self.pieces.len() {
-            0 => Bytes::new(),
-            1 => self.pieces.swap_remove(0),
-            _ => {
-                let mut body = BytesMut::with_capacity(self.pieces.iter().map(Bytes::len).sum());
-                for piece in self.pieces {
-                    body.extend_from_slice(&piece);
-                }
-                body.freeze()
-            }
-        };
-        let properties = self
-            .header
-            .map(|header| header.properties)
-            .unwrap_or_default();
-        self.message.fill(properties, body);
-        self.message
+    /// Takes back what [`room`](Self::room) gave, with those bytes in it.
+    fn filled(&mut self, body: Body, size: usize) {
+        self.missing -= size as u64;
+        self.body = Some(body);
     }
 }
 
@@ -172,37 +138,85 @@ impl Connection {
         &mut self,
         number: u16,
         kind: u8,
-        payload: Bytes,
+        payload: &[u8],
     ) -> Result<(), Violation> {
-        if number == 0 {
-            return Err(Violation::new(501, "content on channel 0"));
-        }
-        let Some(channel) = self.channels.get_mut(number) else {
-            return Err(Violation::new(
-                504,
-                format!("content on channel {number}, which is not open"),
-            ));
-        };
-        let Some(incoming) = &mut channel.incoming else {
-            return Err(Violation::new(505, "content that no method announced"));
-        };
+        let incoming = incoming(&mut self.channels, number)?;
+        let Memory { arena, pool, .. } = &mut self.memory;
         if kind == FRAME_HEADER {
-            incoming.header(&payload)?;
-        } else {
-            incoming.body(payload)?;
+            incoming.header(payload, arena)?;
+            return if incoming.missing == 0 {
+                self.complete(number, Bytes::new())
+            } else {
+                Ok(())
+            };
         }
-        let complete = channel.incoming.take_if(|incoming| incoming.is_complete());
-        match complete.map(Incoming::finish) {
-            None => Ok(()),
-            Some(Message::Delivered(delivery)) => self.deliver(number, delivery),
-            Some(Message::Got(delivery)) => self.got(number, delivery),
-            Some(Message::Returned(returned)) if number == PUBLISHER => self.returned(returned),
-            Some(Message::Returned(returned)) => self.call_returned(number, returned),
+        let size = payload.len();
+        incoming.check(size)?;
+        if incoming.missing == size as u64 && size < LARGE && incoming.body.is_none() {
+            let body = arena.copy(payload);
+            return self.complete(number, body);
+        }
+        let mut body = incoming.room(size, pool);
+        body.extend(payload);
+        self.handle_body(number, body, size)
+    }
+
+    /// Where the payload of a large body frame goes, if it is to be read.
+    pub(super) fn body_room(&mut self, head: &FrameHead) -> Result<Option<Body>, Violation> {
+        if self.state.is_closing() {
+            return Ok(None);
+        }
+        let incoming = incoming(&mut self.channels, head.channel)?;
+        incoming.check(head.size)?;
+        Ok(Some(incoming.room(head.size, &mut self.memory.pool)))
+    }
+
+    /// A body frame of that size is in `body`.
+    pub(super) fn handle_body(
+        &mut self,
+        number: u16,
+        body: Body,
+        size: usize,
+    ) -> Result<(), Violation> {
+        let incoming = incoming(&mut self.channels, number)?;
+        incoming.filled(body, size);
+        if incoming.missing > 0 {
+            return Ok(());
+        }
+        let body = incoming
+            .body
+            .take()
+            .map(|body| self.memory.pool.finish(body));
+        self.complete(number, body.unwrap_or_default())
+    }
+
+    /// The message that was coming in on that channel is whole.
+    fn complete(&mut self, number: u16, body: Bytes) -> Result<(), Violation> {
+        let channel = self.channels.get_mut(number);
+        let Some(incoming) = channel.and_then(|channel| channel.incoming.take()) else {
+            return Ok(());
+        };
+        match incoming.message {
+            Message::Delivered(mut delivery) => {
+                delivery.body = body;
+                self.deliver(number, delivery)
+            }
+            Message::Got(mut delivery) => {
+                delivery.body = body;
+                self.got(number, delivery)
+            }
+            Message::Returned(mut returned) => {
+                returned.body = body;
+                if number == PUBLISHER {
+                    return self.returned(returned);
+                }
+                self.call_returned(number, returned)
+            }
         }
     }
 
     /// The answer to `basic.get`.
-    fn got(&mut self, number: u16, mut delivery: Delivery) -> Result<(), Violation> {
+    fn got(&mut self, number: u16, mut delivery: Box<Delivery>) -> Result<(), Violation> {
         let Some(channel) = self.channels.get_mut(number) else {
             return Ok(());
         };
@@ -216,9 +230,26 @@ impl Connection {
         }
         delivery.origin.no_ack = no_ack;
         delivery.origin.promise.number = promise;
-        self.settled(promise, Ok(Outcome::Got(Some(Box::new(delivery)))));
+        self.settled(promise, Ok(Outcome::Got(Some(delivery))));
         self.release_if_settled(number);
         self.fail_hopeless();
         Ok(())
     }
+}
+
+/// The message of which a part has come on that channel.
+fn incoming(channels: &mut Channels, number: u16) -> Result<&mut Incoming, Violation> {
+    if number == 0 {
+        return Err(Violation::new(501, "content on channel 0"));
+    }
+    let Some(channel) = channels.get_mut(number) else {
+        return Err(Violation::new(
+            504,
+            format!("content on channel {number}, which is not open"),
+        ));
+    };
+    let Some(incoming) = &mut channel.incoming else {
+        return Err(Violation::new(505, "content that no method announced"));
+    };
+    Ok(incoming)
 }

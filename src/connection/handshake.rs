@@ -15,13 +15,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::channels::Channels;
 use super::heartbeat::Heartbeat;
+use super::input::Input;
+use super::memory::Memory;
 use super::replay::Replay;
 use super::topology::Topology;
-use super::{Config, Connection, Output, Publisher, Violation};
+use super::{Config, Connection, Fault, Output, Publisher, Violation};
 use crate::client_options::AuthMechanism;
 use crate::error::{Broken, Error, Reply};
 use crate::outcome::{Connected, Outcome};
@@ -131,6 +133,8 @@ impl Connection {
             suspended: Default::default(),
             secrets: Default::default(),
             calls: Default::default(),
+            input: Input::default(),
+            memory: Memory::default(),
             out,
             channels: Channels::new(config.epoch),
             publisher: Publisher::default(),
@@ -171,7 +175,7 @@ impl Connection {
     }
 
     /// Whether the first bytes can be those of a frame. It ends the connection if not.
-    pub(super) fn check_protocol(&mut self, input: &mut BytesMut) -> bool {
+    pub(super) fn check_protocol(&mut self, input: &[u8]) -> bool {
         if self.state != State::Start {
             return true;
         }
@@ -186,7 +190,7 @@ impl Connection {
         {
             return false;
         }
-        let text = match input[..] {
+        let text = match *input {
             [b'A', b'M', b'Q', b'P', id, major, minor, revision, ..] => format!(
                 "the peer speaks AMQP {id}-{major}-{minor}-{revision}, this client AMQP 0-9-1: is the port the right \
                  one?"
@@ -212,11 +216,10 @@ impl Connection {
     pub(super) fn handle_connection_method(
         &mut self,
         method: &Method<'_>,
-        payload: &Bytes,
         now: Instant,
     ) -> Result<(), Violation> {
         match (self.state, method) {
-            (State::Start, Method::ConnectionStart(start)) => self.start_login(start, payload),
+            (State::Start, Method::ConnectionStart(start)) => self.start_login(start),
             (State::Tune, Method::ConnectionTune(tune)) => self.tune(tune, now),
             (State::Opening, Method::ConnectionOpenOk(_)) => {
                 self.opened();
@@ -274,12 +277,9 @@ impl Connection {
         }
     }
 
-    fn start_login(
-        &mut self,
-        start: &ConnectionStart<'_>,
-        payload: &Bytes,
-    ) -> Result<(), Violation> {
-        let server_properties = FieldTable::from_wire(payload, start.server_properties);
+    fn start_login(&mut self, start: &ConnectionStart<'_>) -> Result<(), Violation> {
+        let server_properties =
+            FieldTable::from_wire(Bytes::copy_from_slice(start.server_properties));
         let offered: Vec<&[u8]> = start.mechanisms.split(|&byte| byte == b' ').collect();
         let mechanisms = &self.config.login.mechanisms;
         let mechanism = mechanisms
@@ -445,11 +445,11 @@ impl Connection {
 
     /// Ends a connection whose peer may not be trusted any further.
     pub(super) fn break_off(&mut self, violation: Violation) {
-        let Violation {
+        let Fault {
             code,
             text,
             method: (class_id, method_id),
-        } = violation;
+        } = *violation.0;
         let reply = Reply {
             code,
             text,

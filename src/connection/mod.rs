@@ -3,10 +3,10 @@
 //!
 //! # The life of a request
 //! ```text
-//!   request(number, ..)                                     handle_input(bytes)
+//!   request(number, ..)                                     handle_read(count)
 //!        |                                                        |
 //!        v      no channel free                                   v
-//!   [ check ] ----------------> waiting                   [ split_frame ]
+//!   [ check ] ----------------> waiting                   [ Input::next ]
 //!        |                         |                              |
 //!        | a channel, of the pool  | one is released              v
 //!        v <-----------------------+                     [ Method::decode ]
@@ -29,6 +29,7 @@
 //! `recovery`, `replay` and `topology` carry all of it over to another socket.
 
 mod blocked;
+mod body;
 mod calls;
 mod channels;
 mod consumer;
@@ -37,6 +38,8 @@ mod content;
 mod encode;
 mod handshake;
 mod heartbeat;
+mod input;
+mod memory;
 mod output;
 mod prefetch;
 mod publisher;
@@ -53,8 +56,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-
 pub(crate) use handshake::Login;
 pub(crate) use output::{Output, SLICES};
 pub(crate) use requests::{Request, Sending};
@@ -67,8 +68,8 @@ use crate::outcome::{Connected, Outcome};
 use crate::promise::PromiseId;
 use crate::recovery::ConnectionEvent;
 use crate::wire::{
-    ChannelFlowOk, DecodeError, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Frame,
-    FrameError, Method, begin_frame, end_frame, split_frame, write_method,
+    BasicDeliver, ChannelFlowOk, DecodeError, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT,
+    FRAME_METHOD, Frame, FrameError, Method, ShortStr, begin_frame, end_frame, write_method,
 };
 use blocked::Blocked;
 use channels::{Channels, Expect, PUBLISHER, Role};
@@ -76,6 +77,8 @@ use consumer::Consumer;
 use content::{Incoming, Message};
 use handshake::State;
 use heartbeat::{Due, Heartbeat};
+use input::{Input, Next, PlainDelivery};
+use memory::Memory;
 use publisher::Publisher;
 use replay::Replay;
 use requests::EarlyPublish;
@@ -101,18 +104,30 @@ impl Config {
             number,
         }
     }
+
+    /// Where a delivery comes from; whose it is shows when the message is whole.
+    fn origin(&self, channel: u16, epoch: u64, tag: u64) -> Origin {
+        Origin {
+            promise: self.id(0),
+            channel,
+            epoch,
+            tag,
+            no_ack: false,
+        }
+    }
 }
 
 /// Something for a promise.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are deliveries, which should not be allocated one by one"
-)]
 pub(crate) enum Event {
     /// Its result; or the end of a consumer.
     Settled(u64, Result<Outcome>),
-    Delivery(u64, Delivery),
+    /// The publishes of all promises from `first` to `last` have succeeded.
+    Published {
+        first: u64,
+        last: u64,
+    },
+    Delivery(u64, Box<Delivery>),
     /// The deliveries of a consumer that nobody has read will come again.
     Stale(u64),
     /// Something for the program, and no promise.
@@ -121,23 +136,27 @@ pub(crate) enum Event {
 
 /// What the peer may not do. It ends the connection, with the AMQP code for it.
 #[derive(Debug)]
-pub(crate) struct Violation {
+pub(crate) struct Violation(Box<Fault>);
+
+#[derive(Debug)]
+struct Fault {
     code: u16,
     text: String,
     method: (u16, u16),
 }
 
 impl Violation {
+    #[cold]
     pub(crate) fn new(code: u16, text: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Fault {
             code,
             text: text.into(),
             method: (0, 0),
-        }
+        }))
     }
 
     fn of(mut self, method: (u16, u16)) -> Self {
-        self.method = method;
+        self.0.method = method;
         self
     }
 }
@@ -171,6 +190,9 @@ pub(crate) struct Connection {
     failure: Option<Error>,
     /// The time as it was last told.
     now: Instant,
+    input: Input,
+    /// For what is kept of it.
+    memory: Memory,
     /// What is to be written.
     pub(crate) out: Output,
     channels: Channels,
@@ -210,32 +232,53 @@ impl Connection {
         self.events.push_back(Event::Settled(number, result));
     }
 
-    /// Takes whole frames off the front of `input`, and leaves the rest.
-    pub(crate) fn handle_input(&mut self, input: &mut BytesMut, now: Instant) {
+    /// Where the socket is to be read into, in this order; then call [`handle_read`](Self::handle_read).
+    pub(crate) fn read_space(&mut self) -> [&mut [u8]; 2] {
+        self.input.space()
+    }
+
+    /// Takes in what was read.
+    pub(crate) fn handle_read(&mut self, count: usize, now: Instant) {
         self.now = now;
         self.heartbeat.received(now);
-        if let Err(violation) = self.read_frames(input, now) {
+        self.input.filled(count);
+        let mut input = std::mem::take(&mut self.input);
+        if let Err(violation) = self.read_frames(&mut input, now) {
             self.break_off(violation);
         }
         if self.is_done() {
             input.clear();
         }
+        self.input = input;
     }
 
-    fn read_frames(&mut self, input: &mut BytesMut, now: Instant) -> Result<(), Violation> {
-        if !self.check_protocol(input) {
+    fn read_frames(&mut self, input: &mut Input, now: Instant) -> Result<(), Violation> {
+        if !self.check_protocol(input.unread()) {
             return Ok(());
         }
         while !self.is_done() {
-            let Some(frame) = split_frame(input, self.frame_max)? else {
-                break;
-            };
-            self.handle_frame(frame, now)?;
+            if self.state.is_up()
+                && let Some(delivery) = input.next_plain_delivery(self.frame_max)
+            {
+                self.handle_plain_delivery(&delivery)
+                    .map_err(|violation| violation.of((60, 60)))?;
+                continue;
+            }
+            match input.next(self.frame_max)? {
+                Next::Frame(frame) => self.handle_frame(frame, now)?,
+                Next::Large(head) => match self.body_room(&head)? {
+                    Some(body) => input.go_straight(head, body),
+                    None => break,
+                },
+                Next::Straight(_) if self.state.is_closing() => {}
+                Next::Straight(frame) => self.handle_body(frame.channel, frame.body, frame.size)?,
+                Next::Incomplete => break,
+            }
         }
         Ok(())
     }
 
-    fn handle_frame(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
+    fn handle_frame(&mut self, frame: Frame<'_>, now: Instant) -> Result<(), Violation> {
         let Frame {
             kind,
             channel,
@@ -243,15 +286,20 @@ impl Connection {
         } = frame;
         match kind {
             FRAME_METHOD if channel == 0 => {
-                let method = Method::decode(&payload)?;
-                self.handle_connection_method(&method, &payload, now)
+                let method = Method::decode(payload)?;
+                self.handle_connection_method(&method, now)
                     .map_err(|violation| violation.of(method.id()))
             }
             // After our connection.close only its answer counts.
             _ if self.state.is_closing() => Ok(()),
             FRAME_METHOD => {
-                let method = Method::decode(&payload)?;
-                self.handle_method(channel, &method, &payload)
+                if let Some(deliver) = BasicDeliver::decode(payload) {
+                    return self
+                        .begin_delivery(channel, &deliver)
+                        .map_err(|violation| violation.of((60, 60)));
+                }
+                let method = Method::decode(payload)?;
+                self.handle_method(channel, &method)
                     .map_err(|violation| violation.of(method.id()))
             }
             FRAME_HEADER | FRAME_BODY => self.handle_content(channel, kind, payload),
@@ -264,47 +312,21 @@ impl Connection {
     }
 
     /// A method on a channel.
-    fn handle_method(
-        &mut self,
-        number: u16,
-        method: &Method<'_>,
-        payload: &Bytes,
-    ) -> Result<(), Violation> {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return Err(Violation::new(
-                504,
-                format!("{} on channel {number}, which is not open", method.name()),
-            ));
-        };
-        if channel.incoming.is_some() {
-            return Err(Violation::new(
-                505,
-                format!("{} in the midst of a message", method.name()),
-            ));
-        }
+    fn handle_method(&mut self, number: u16, method: &Method<'_>) -> Result<(), Violation> {
+        let channel = self.channels.for_method(number, || method.name())?;
         let is_publisher = number == PUBLISHER;
-        let promise = self.config.id(0); // Whose it is shows when the message is whole.
-        let origin = Origin {
-            promise,
-            channel: number,
-            epoch: channel.epoch,
-            tag: 0,
-            no_ack: false,
-        };
         match method {
-            Method::BasicDeliver(deliver) if !is_publisher => {
-                channel.incoming =
-                    Some(Incoming::new(Message::delivered(deliver, payload, origin)));
-                Ok(())
-            }
             Method::BasicReturn(returned)
                 if is_publisher || matches!(channel.role, Role::Caller { .. }) =>
             {
-                channel.incoming = Some(Incoming::new(Message::returned(returned, payload)));
+                let message = Message::returned(returned, &mut self.memory.arena);
+                channel.incoming = Some(Incoming::new(message));
                 Ok(())
             }
             Method::BasicGetOk(ok) if channel.expect.contains(&Expect::Get) => {
-                channel.incoming = Some(Incoming::new(Message::got(ok, payload, origin)));
+                let origin = self.config.origin(number, channel.epoch, ok.delivery_tag);
+                let message = Message::got(ok, origin, &mut self.memory);
+                channel.incoming = Some(Incoming::new(message));
                 Ok(())
             }
             Method::BasicAck(ack) if is_publisher => {
@@ -338,17 +360,53 @@ impl Connection {
                 self.cancelled_by_broker(number, cancel.consumer_tag);
                 Ok(())
             }
-            method => self.handle_reply(number, method, payload),
+            method => self.handle_reply(number, method),
         }
     }
 
-    /// A method that should be the answer to something.
-    fn handle_reply(
+    /// `basic.deliver`.
+    fn begin_delivery(&mut self, number: u16, deliver: &BasicDeliver<'_>) -> Result<(), Violation> {
+        let delivery = self.delivered(number, deliver)?;
+        if let Some(channel) = self.channels.get_mut(number) {
+            channel.incoming = Some(Incoming::new(Message::Delivered(delivery)));
+        }
+        Ok(())
+    }
+
+    /// Three frames at once.
+    fn handle_plain_delivery(&mut self, plain: &PlainDelivery<'_>) -> Result<(), Violation> {
+        let mut delivery = self.delivered(plain.channel, &plain.deliver)?;
+        delivery.body = self.memory.arena.copy(plain.body);
+        self.deliver(plain.channel, delivery)
+    }
+
+    /// What `basic.deliver` says of a message.
+    fn delivered(
         &mut self,
         number: u16,
-        method: &Method<'_>,
-        payload: &Bytes,
-    ) -> Result<(), Violation> {
+        deliver: &BasicDeliver<'_>,
+    ) -> Result<Box<Delivery>, Violation> {
+        let channel = self.channels.for_method(number, || "basic.deliver")?;
+        let tag = match &channel.role {
+            Role::Publisher => return Err(Violation::new(503, "a delivery where nobody consumes")),
+            Role::Consumer(consumer) => consumer.known_tag(deliver.consumer_tag),
+            _ => None,
+        };
+        let mut delivery = self.memory.delivery();
+        let arena = &mut self.memory.arena;
+        delivery.consumer_tag =
+            tag.unwrap_or_else(|| ShortStr::from_wire(deliver.consumer_tag, arena));
+        delivery.exchange = ShortStr::from_wire(deliver.exchange, arena);
+        delivery.routing_key = ShortStr::from_wire(deliver.routing_key, arena);
+        delivery.redelivered = deliver.redelivered;
+        delivery.origin = self
+            .config
+            .origin(number, channel.epoch, deliver.delivery_tag);
+        Ok(delivery)
+    }
+
+    /// A method that should be the answer to something.
+    fn handle_reply(&mut self, number: u16, method: &Method<'_>) -> Result<(), Violation> {
         let unexpected =
             || Violation::new(503, format!("{}, which nobody asked for", method.name()));
         let channel = self.channels.get_mut(number).ok_or_else(unexpected)?;
@@ -360,13 +418,13 @@ impl Connection {
             | (Expect::ConsumeOk, Method::BasicConsumeOk(_))
             | (Expect::RecoverOk(_), Method::BasicRecoverOk(_))
             | (Expect::CancelOk | Expect::Replaced(_), Method::BasicCancelOk(_)) => true,
-            (Expect::Call(call), method) => call.outcome(method, payload).is_some(),
+            (Expect::Call(call), method) => call.outcome(method).is_some(),
             _ => false,
         };
         let expect = channel.expected(fits).ok_or_else(unexpected)?;
         match (expect, &mut channel.role) {
             (Expect::Call(call), Role::Call { promise, request }) => {
-                let outcome = call.outcome(method, payload).ok_or_else(unexpected)?;
+                let outcome = call.outcome(method).ok_or_else(unexpected)?;
                 let (promise, request) = (*promise, request.take());
                 if let Some(request) = request {
                     self.topology.note(*request, &outcome);
@@ -375,7 +433,7 @@ impl Connection {
                 self.settled(promise, Ok(outcome));
             }
             (Expect::Call(call), Role::Replay(_)) => {
-                let outcome = call.outcome(method, payload).ok_or_else(unexpected)?;
+                let outcome = call.outcome(method).ok_or_else(unexpected)?;
                 self.replayed(number, outcome);
             }
             (Expect::Get, &mut Role::Get { promise, .. }) => {
@@ -432,6 +490,11 @@ impl Connection {
     /// first whether something is there to be read.
     pub(crate) fn is_silent(&self, now: Instant) -> bool {
         matches!(self.heartbeat.due(now), Due::GiveUp(_))
+    }
+
+    /// Takes back the box of a delivery, which is blank again.
+    pub(crate) fn recycle(&mut self, delivery: Box<Delivery>) {
+        self.memory.recycle(delivery);
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {

@@ -220,15 +220,22 @@ impl Output {
 
     pub(crate) fn unpin(&mut self, span: &Span) {
         self.pinned -= span.len;
-        self.for_each_chunk(span, |pins| *pins -= 1);
+        let mut emptied = false;
         for number in span.chunks() {
             let written = number < self.next.chunk;
-            match self.chunk(number) {
-                Some(chunk) if written && chunk.pins == 0 => chunk.bytes = Bytes::new(),
-                _ => {}
+            let Some(chunk) = self.chunk(number) else {
+                self.tail_pins -= 1;
+                continue;
+            };
+            chunk.pins -= 1;
+            if written && chunk.pins == 0 {
+                chunk.bytes = Bytes::new();
+                emptied = true;
             }
         }
-        self.reap();
+        if emptied {
+            self.reap();
+        }
     }
 
     fn for_each_chunk(&mut self, span: &Span, change: impl Fn(&mut u32)) {

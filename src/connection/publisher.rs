@@ -25,13 +25,13 @@ use super::channels::{Expect, PUBLISHER, Role};
 use super::output::{LARGE, Position, Span};
 use super::requests::check_frame;
 use super::suspects::is_about;
-use super::{Connection, Violation};
+use super::{Connection, Event, Violation};
 use crate::error::{Error, Result};
 use crate::message::{Message, Returned};
-use crate::outcome::Outcome;
 use crate::wire::{
     BasicPublish, ChannelOpen, ConfirmSelect, ContentHeader, EncodeError, FRAME_BODY, FRAME_HEADER,
     FRAME_OVERHEAD, FieldValue, Properties, begin_frame, end_frame, write_method,
+    write_plain_message,
 };
 
 /// Marks a mandatory message, so that its return can be told from another's; users never see it.
@@ -40,6 +40,9 @@ pub(crate) const MARK: &str = "x-puka-delivery-tag";
 const FOOTER: &str = "x-puka-footer";
 
 pub(super) const BASIC: u16 = 60;
+
+/// The longest name, in bytes.
+const SHORT_MAX: usize = 255;
 
 /// A publish that the broker has not answered, or whose turn in `in_flight` has not come.
 #[derive(Debug)]
@@ -214,6 +217,14 @@ impl Connection {
             mandatory: message.mandatory,
             ..Default::default()
         };
+        let is_plain = message.properties.is_empty()
+            && message.body.len() < LARGE.min(self.frame_max - FRAME_OVERHEAD)
+            && exchange.len() <= SHORT_MAX
+            && routing_key.len() <= SHORT_MAX;
+        if is_plain {
+            write_plain_message(self.out.tail(), channel, &method, &message.body);
+            return Ok(());
+        }
         let header = ContentHeader {
             class_id: BASIC,
             body_size: message.body.len() as u64,
@@ -310,29 +321,46 @@ impl Connection {
             last
         };
         for tag in first..=last {
-            let result = if taken {
-                Ok(Outcome::Published)
+            if taken {
+                self.published(tag);
             } else {
-                Err(Error::Nacked)
-            };
-            self.settle_publish(tag, result);
+                self.settle_publish(tag, Error::Nacked);
+            }
         }
         self.publisher.advance();
         Ok(())
     }
 
-    fn settle_publish(&mut self, tag: u64, result: Result<Outcome>) {
-        let Some(entry) = self.publisher.entry(tag).filter(|entry| !entry.settled) else {
+    fn published(&mut self, tag: u64) {
+        let Some(promise) = self.finish_publish(tag) else {
             return;
         };
+        match self.events.back_mut() {
+            Some(Event::Published { last, .. }) if *last + 1 == promise => *last = promise,
+            _ => self.events.push_back(Event::Published {
+                first: promise,
+                last: promise,
+            }),
+        }
+    }
+
+    fn settle_publish(&mut self, tag: u64, error: Error) {
+        if let Some(promise) = self.finish_publish(tag) {
+            self.settled(promise, Err(error));
+        }
+    }
+
+    /// The promise of a publish that was not settled before, and now is.
+    fn finish_publish(&mut self, tag: u64) -> Option<u64> {
+        let entry = self.publisher.entry(tag).filter(|entry| !entry.settled)?;
         entry.settled = true;
         let (promise, span) = (entry.promise, entry.span);
         self.out.unpin(&span);
-        self.settled(promise, result);
+        Some(promise)
     }
 
     /// `basic.return`: a message that no queue took, or one of our own that none could take.
-    pub(crate) fn returned(&mut self, mut returned: Returned) -> Result<(), Violation> {
+    pub(crate) fn returned(&mut self, mut returned: Box<Returned>) -> Result<(), Violation> {
         let headers = &mut returned.properties.headers;
         let mark = headers.get(MARK).and_then(|value| value.as_i64());
         let tag = mark.and_then(|promise| self.publisher.tag_of(promise.cast_unsigned()));
@@ -344,11 +372,11 @@ impl Connection {
         };
         self.publisher.handled = self.publisher.handled.max(tag);
         if headers.contains(FOOTER) {
-            self.settle_publish(tag, Ok(Outcome::Published));
+            self.published(tag);
             self.publisher.advance();
         } else {
             headers.remove(MARK);
-            self.settle_publish(tag, Err(Error::NoRoute(Box::new(returned))));
+            self.settle_publish(tag, Error::NoRoute(returned));
             // It stays in its place: its ack, or its footer, is still to come.
         }
         Ok(())

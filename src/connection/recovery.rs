@@ -127,6 +127,7 @@ impl Connection {
     /// There is another socket: from the protocol header on.
     pub(crate) fn restart(&mut self) {
         self.state = State::Start;
+        self.input.clear();
         self.failure = None;
         self.frame_max = super::handshake::FRAME_MAX as usize;
         self.out = Default::default();

@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::Connection;
 use super::channels::{Expect, Role};
 use super::consumer::Consumer;
@@ -76,11 +74,11 @@ pub(crate) enum Call {
 
 impl Call {
     /// What the promise gets, if `method` is the reply to this call.
-    pub(crate) fn outcome(self, method: &Method<'_>, payload: &Bytes) -> Option<Outcome> {
+    pub(crate) fn outcome(self, method: &Method<'_>) -> Option<Outcome> {
         Some(match (self, method) {
             (Self::QueueDeclare, Method::QueueDeclareOk(ok)) => {
                 Outcome::QueueDeclareOk(QueueDeclareOk {
-                    queue: ShortStr::from_wire(payload, ok.queue),
+                    queue: String::from_utf8_lossy(ok.queue).into_owned().into(),
                     message_count: ok.message_count,
                     consumer_count: ok.consumer_count,
                 })

@@ -7,7 +7,7 @@ use super::{Connection, Event};
 use crate::error::{Error, Result};
 use crate::message::Origin;
 use crate::options::Requeue;
-use crate::wire::{BasicAck, BasicNack, BasicRecover, BasicReject, EncodeError, write_method};
+use crate::wire::{BasicNack, BasicRecover, BasicReject, EncodeError, write_ack, write_method};
 
 /// How a delivery is settled.
 #[derive(Debug, Clone, Copy)]
@@ -28,14 +28,10 @@ impl Settle {
     fn write(self, origin: Origin, out: &mut BytesMut) -> Result<(), EncodeError> {
         let (channel, delivery_tag) = (origin.channel, origin.tag);
         match self {
-            Self::Ack { multiple } => write_method(
-                out,
-                channel,
-                &BasicAck {
-                    delivery_tag,
-                    multiple,
-                },
-            ),
+            Self::Ack { multiple } => {
+                write_ack(out, channel, delivery_tag, multiple);
+                Ok(())
+            }
             Self::Reject(requeue) => {
                 let requeue = requeue == Requeue::Yes;
                 write_method(

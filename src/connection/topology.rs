@@ -200,8 +200,10 @@ impl Topology {
         if self.renamed.is_empty() {
             return None;
         }
-        if let Some(name) = &mut message.properties.reply_to {
-            self.follow_name(name);
+        if let Some(name) = message.properties.reply_to()
+            && let Some(new) = self.renamed.get(&ShortStr::from(name))
+        {
+            message.properties.set_reply_to(new);
         }
         let new = self.renamed.get(&ShortStr::from(routing_key))?;
         exchange.is_empty().then(|| new.clone())

@@ -12,13 +12,11 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use bytes::BytesMut;
 
 use crate::error::Broken;
 use keeper::Shared;
@@ -28,10 +26,6 @@ pub(crate) use stream::SocketOptions;
 pub use stream::Stream;
 pub(crate) use tls::TlsConfig;
 
-/// The least that one read asks for, and the most.
-const READ_MIN: usize = 16 * 1024;
-const READ_MAX: usize = 256 * 1024;
-
 /// One non-blocking connection.
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -39,16 +33,15 @@ pub(crate) struct Transport {
     /// The TLS session, and what else it takes to write.
     shared: Shared,
     keeper: Option<JoinHandle<()>>,
-    /// How much the next read asks for: more where reads fill up.
-    read_size: usize,
 }
 
 /// What a read came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
-    Bytes,
-    /// Fewer bytes than there was room for: the socket is drained.
-    LastBytes,
+    /// So many, and there may be more.
+    Bytes(usize),
+    /// So many, and the socket is drained.
+    LastBytes(usize),
     WouldBlock,
     Eof,
 }
@@ -69,7 +62,6 @@ impl Transport {
             endpoint,
             shared: Shared::default(),
             keeper: None,
-            read_size: READ_MIN,
         }
     }
 
@@ -85,22 +77,13 @@ impl Transport {
         Ok(())
     }
 
-    pub(crate) fn read(&mut self, buffer: &mut BytesMut) -> Result<ReadOutcome, Broken> {
+    /// Reads once, into one buffer and then the other.
+    pub(crate) fn read(&mut self, buffers: [&mut [u8]; 2]) -> Result<ReadOutcome, Broken> {
         let mut shared = self.shared.lock();
-        let filled = buffer.len();
-        let mut outcome = match &mut shared.lane.session {
-            Some(session) => session.read(&mut self.endpoint, buffer, self.read_size)?,
-            None => read_plain(&mut self.endpoint, buffer, self.read_size)?,
+        let outcome = match &mut shared.lane.session {
+            Some(session) => session.read(&mut self.endpoint, buffers)?,
+            None => self.endpoint.read_once(buffers)?,
         };
-        let count = buffer.len() - filled;
-        if count >= self.read_size {
-            self.read_size = (2 * self.read_size).min(READ_MAX);
-        } else if count > 0 {
-            self.read_size = (2 * count).clamp(READ_MIN, READ_MAX);
-            if shared.lane.session.is_none() && self.endpoint.short_read_drains() {
-                outcome = ReadOutcome::LastBytes;
-            }
-        }
         match (&outcome, &shared.failure) {
             // The system tells an error once, and the keeper has heard it.
             (ReadOutcome::Eof, Some(failure)) => Err(failure.clone()),
@@ -192,23 +175,5 @@ impl Drop for Transport {
     /// The socket is closed, and forgotten by every poll, only when no handle to it is left.
     fn drop(&mut self) {
         self.stop_keeper();
-    }
-}
-
-fn read_plain(
-    endpoint: &mut Endpoint,
-    buffer: &mut BytesMut,
-    size: usize,
-) -> Result<ReadOutcome, Broken> {
-    let filled = buffer.len();
-    buffer.resize(filled + size, 0);
-    let result = lane::would_block(endpoint.read(&mut buffer[filled..]));
-    let count = *result.as_ref().ok().and_then(Option::as_ref).unwrap_or(&0);
-    buffer.truncate(filled + count);
-    match result {
-        Ok(Some(0)) => Ok(ReadOutcome::Eof),
-        Ok(Some(_)) => Ok(ReadOutcome::Bytes),
-        Ok(None) => Ok(ReadOutcome::WouldBlock),
-        Err(error) => Err(Broken::Io(Arc::new(error))),
     }
 }

@@ -2,8 +2,6 @@
 
 use std::io::{self, IoSlice, Write};
 
-use bytes::BytesMut;
-
 use super::ReadOutcome;
 use super::stream::Endpoint;
 use crate::error::Broken;
@@ -32,8 +30,7 @@ impl Session {
     pub(super) fn read(
         &mut self,
         _: &mut Endpoint,
-        _: &mut BytesMut,
-        _: usize,
+        _: [&mut [u8]; 2],
     ) -> Result<ReadOutcome, Broken> {
         match *self {}
     }

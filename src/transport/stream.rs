@@ -1,15 +1,20 @@
 //! What a connection may run over: a TCP socket of our own, or any stream that the user gives.
 
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
+
+use super::ReadOutcome;
+use super::lane::would_block;
+use crate::error::Broken;
 
 /// A stream to run a connection over, in place of the client's own TCP socket: a [`mio::net::UnixStream`], a
 /// [`mio::net::TcpStream`] that is connected already, or a type of one's own. Whatever has these traits is one.
@@ -122,9 +127,22 @@ impl Endpoint {
         }
     }
 
-    /// Whether a read that does not fill its buffer has taken all there is. Of a user's own stream nobody knows.
-    pub(super) fn short_read_drains(&self) -> bool {
-        matches!(self, Self::Tcp { .. })
+    /// Reads once, into one buffer and then the other.
+    pub(super) fn read_once(&mut self, buffers: [&mut [u8]; 2]) -> Result<ReadOutcome, Broken> {
+        let room: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        let result = match buffers {
+            [[], one] | [one, []] => self.read(one),
+            buffers => self.read_vectored(&mut buffers.map(IoSliceMut::new)),
+        };
+        match would_block(result).map_err(|error| Broken::Io(Arc::new(error)))? {
+            None => Ok(ReadOutcome::WouldBlock),
+            Some(0) => Ok(ReadOutcome::Eof),
+            // Of a user's own stream nobody knows.
+            Some(count) if count < room && matches!(self, Self::Tcp { .. }) => {
+                Ok(ReadOutcome::LastBytes(count))
+            }
+            Some(count) => Ok(ReadOutcome::Bytes(count)),
+        }
     }
 
     /// Another handle to the same socket.
@@ -157,6 +175,14 @@ impl Read for Endpoint {
             Self::Tcp { stream, .. } => retry(|| stream.read(buffer)),
             // A count that is too high must not become a panic somewhere else.
             Self::Given(stream) => retry(|| stream.read(buffer)).map(|n| n.min(buffer.len())),
+        }
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let room = buffers.iter().map(|buffer| buffer.len()).sum();
+        match self {
+            Self::Tcp { stream, .. } => retry(|| stream.read_vectored(buffers)),
+            Self::Given(stream) => retry(|| stream.read_vectored(buffers)).map(|n| n.min(room)),
         }
     }
 }

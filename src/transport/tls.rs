@@ -6,10 +6,9 @@ mod failure;
 mod verify;
 
 use std::fmt;
-use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
@@ -75,14 +74,13 @@ impl Session {
         })
     }
 
-    /// Reads until there are `limit` bytes or more, or the socket has no more, and answers what TLS itself wants answered.
+    /// Reads until the buffers are full, or the socket has no more, and answers what TLS itself wants answered.
     pub(super) fn read(
         &mut self,
         socket: &mut Endpoint,
-        buffer: &mut BytesMut,
-        limit: usize,
+        buffers: [&mut [u8]; 2],
     ) -> Result<ReadOutcome, Broken> {
-        let outcome = self.read_until(socket, buffer, limit);
+        let outcome = self.read_until(socket, buffers);
         // A write that fails does so again where its failure is looked at.
         let _ = self.flush(socket);
         outcome
@@ -91,20 +89,25 @@ impl Session {
     fn read_until(
         &mut self,
         socket: &mut Endpoint,
-        buffer: &mut BytesMut,
-        limit: usize,
+        mut buffers: [&mut [u8]; 2],
     ) -> Result<ReadOutcome, Broken> {
-        let before = buffer.len();
+        let mut count = 0;
         loop {
-            self.take_plaintext(buffer);
-            let count = buffer.len() - before;
+            for buffer in &mut buffers {
+                let taken = self.take_plaintext(buffer);
+                *buffer = &mut std::mem::take(buffer)[taken..];
+                count += taken;
+            }
+            if buffers.iter().all(|buffer| buffer.is_empty()) {
+                return Ok(ReadOutcome::Bytes(count));
+            }
             if self.end.is_none() && !self.unused.is_empty() {
                 // Nobody's poll knows of bytes that wait here, so none do.
                 self.decrypt();
                 continue;
             }
-            if count >= limit || (count > 0 && self.end.is_some()) {
-                return Ok(ReadOutcome::Bytes);
+            if count > 0 && self.end.is_some() {
+                return Ok(ReadOutcome::Bytes(count));
             }
             match &self.end {
                 Some(Broken::Eof) => return Ok(ReadOutcome::Eof),
@@ -114,24 +117,27 @@ impl Session {
             if !self.receive(socket) {
                 return Ok(match count {
                     0 => ReadOutcome::WouldBlock,
-                    _ => ReadOutcome::Bytes,
+                    _ => ReadOutcome::Bytes(count),
                 });
             }
         }
     }
 
-    fn take_plaintext(&mut self, buffer: &mut BytesMut) {
-        let mut reader = self.connection.reader();
-        // The one error is that there is nothing yet.
-        while let Ok(chunk) = reader.fill_buf() {
-            let count = chunk.len();
-            if count == 0 {
-                self.end.get_or_insert(Broken::Eof);
-                return;
+    /// How many bytes it was.
+    fn take_plaintext(&mut self, buffer: &mut [u8]) -> usize {
+        let mut count = 0;
+        while count < buffer.len() {
+            match self.connection.reader().read(&mut buffer[count..]) {
+                Ok(0) => {
+                    self.end.get_or_insert(Broken::Eof);
+                    break;
+                }
+                Ok(taken) => count += taken,
+                // There is nothing yet, or the end was no proper one, which the socket tells.
+                Err(_) => break,
             }
-            buffer.extend_from_slice(chunk);
-            reader.consume(count);
         }
+        count
     }
 
     /// False if the socket has nothing for now.
@@ -216,10 +222,10 @@ impl Session {
 
     /// What the peer said before the socket failed, if it did: that tells more.
     pub(super) fn explain(&mut self, socket: &mut Endpoint, broken: Broken) -> Broken {
-        let mut unread = BytesMut::new();
+        let mut unread = vec![0; RECEIVE];
         for _ in 0..LAST_READS {
-            match self.read_until(socket, &mut unread, RECEIVE) {
-                Ok(ReadOutcome::Bytes) => unread.clear(),
+            match self.read_until(socket, [&mut unread, &mut []]) {
+                Ok(ReadOutcome::Bytes(_)) => {}
                 Err(failure @ Broken::Tls(_)) => return failure,
                 _ => break,
             }

@@ -27,13 +27,18 @@ pub(crate) const MAX_DEPTH: usize = 64;
 /// Two tables are equal if they have the same entries in the same order, of the same types.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FieldTable {
-    /// Well-formed, unless `broken`.
-    entries: Bytes,
+    /// Well-formed, unless `broken`; none if there are none.
+    entries: Option<Bytes>,
     /// Why it cannot be sent, if it was given what AMQP has no way to say.
-    broken: Option<EncodeError>,
+    broken: Option<Box<EncodeError>>,
 }
 
 impl FieldTable {
+    pub(crate) const EMPTY: Self = Self {
+        entries: None,
+        broken: None,
+    };
+
     /// An empty table.
     pub fn new() -> Self {
         Self::default()
@@ -45,17 +50,20 @@ impl FieldTable {
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the table is to be sent.
     pub fn insert(&mut self, name: impl Into<ShortStr>, value: impl Into<FieldValue>) {
         let (name, value) = (name.into(), value.into());
-        let mut out = BytesMut::from(std::mem::take(&mut self.entries));
+        let mut out = self
+            .entries
+            .take()
+            .map_or_else(BytesMut::new, BytesMut::from);
         let before = out.len();
         let written = Writer::new(&mut out)
             .shortstr(name.as_bytes())
             .and_then(|()| value.encode(&mut out, 1));
         if let Err(error) = written {
             out.truncate(before);
-            self.broken.get_or_insert(error);
+            self.broken.get_or_insert_with(|| Box::new(error));
         }
         let replaces = written.is_ok() && before > 0;
-        self.entries = out.freeze();
+        self.entries = Some(out.freeze()).filter(|entries| !entries.is_empty());
         if replaces
             && self
                 .raw()
@@ -78,7 +86,8 @@ impl FieldTable {
     pub fn get(&self, name: &str) -> Option<FieldValue> {
         let mut entries = self.raw();
         let (_, place) = entries.find(|(entry, _)| *entry == name.as_bytes())?;
-        FieldValue::decode(&mut Reader::new(self.entries.get(place)?), &self.entries).ok()
+        let entries = self.entries.as_ref()?;
+        FieldValue::decode(&mut Reader::new(entries.get(place)?), entries).ok()
     }
 
     /// Whether there is a value of that name.
@@ -93,18 +102,17 @@ impl FieldTable {
             return false;
         };
         let start = value.start - entry.len() - 1;
-        let rest = [&self.entries[..start], &self.entries[value.end..]].concat();
-        self.entries = rest.into();
+        let rest = [&self.encoded()[..start], &self.encoded()[value.end..]].concat();
+        self.entries = Some(rest.into()).filter(|entries: &Bytes| !entries.is_empty());
         true
     }
 
     /// All entries, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (ShortStr, FieldValue)> + '_ {
         self.raw().map_while(|(name, place)| {
-            let value =
-                FieldValue::decode(&mut Reader::new(self.entries.get(place)?), &self.entries)
-                    .ok()?;
-            Some((ShortStr::from_wire(&self.entries, name), value))
+            let entries = self.entries.as_ref()?;
+            let value = FieldValue::decode(&mut Reader::new(entries.get(place)?), entries).ok()?;
+            Some((ShortStr::from_memory(entries, name), value))
         })
     }
 
@@ -115,12 +123,12 @@ impl FieldTable {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.broken.is_none()
+        self.entries.is_none() && self.broken.is_none()
     }
 
     /// Names, and where their values are in `entries`.
     fn raw(&self) -> impl Iterator<Item = (&[u8], std::ops::Range<usize>)> {
-        let all: &[u8] = &self.entries;
+        let all = self.encoded();
         let mut reader = Reader::new(all);
         std::iter::from_fn(move || {
             let name = reader.shortstr().ok()?;
@@ -132,23 +140,18 @@ impl FieldTable {
 
     /// The entries, as they are sent.
     pub(crate) fn encoded(&self) -> &[u8] {
-        &self.entries
+        self.entries.as_deref().unwrap_or_default()
     }
 
     /// Whether all that was inserted is there.
     pub(crate) fn check_encodable(&self) -> Result<(), EncodeError> {
-        self.broken.map_or(Ok(()), Err)
+        self.broken.as_deref().map_or(Ok(()), |error| Err(*error))
     }
 
-    /// A part of a frame's payload that [`Reader::table`] has given, without a copy.
-    pub(crate) fn from_wire(payload: &Bytes, part: &[u8]) -> Self {
-        let entries = if part.is_empty() {
-            Bytes::new()
-        } else {
-            payload.slice_ref(part)
-        };
+    /// What [`Reader::table`] has given.
+    pub(crate) fn from_wire(entries: Bytes) -> Self {
         Self {
-            entries,
+            entries: Some(entries).filter(|entries| !entries.is_empty()),
             broken: None,
         }
     }
@@ -298,7 +301,7 @@ mod tests {
             assert_eq!(table.encoded(), [b"\x01n", bytes].concat(), "{value}");
             let wire = Bytes::copy_from_slice(table.encoded());
             check(&wire).unwrap();
-            assert_eq!(FieldTable::from_wire(&wire, &wire).get("n"), Some(value));
+            assert_eq!(FieldTable::from_wire(wire.clone()).get("n"), Some(value));
             for cut in 1..wire.len() {
                 assert!(check(&wire[..cut]).is_err(), "{table} cut at {cut}");
             }
@@ -310,7 +313,7 @@ mod tests {
         let wire = Bytes::from_static(b"\x01nL\0\0\0\0\0\0\0\x05");
         check(&wire).unwrap();
         assert_eq!(
-            FieldTable::from_wire(&wire, &wire).get("n"),
+            FieldTable::from_wire(wire.clone()).get("n"),
             Some(FieldValue::I64(5))
         );
         assert_eq!(
@@ -336,7 +339,7 @@ mod tests {
     #[test]
     fn of_two_entries_of_one_name_the_first_counts() {
         let wire = Bytes::from_static(b"\x01nB\x01\x01nB\x02");
-        let table = FieldTable::from_wire(&wire, &wire);
+        let table = FieldTable::from_wire(wire.clone());
         assert_eq!((table.get("n"), table.len()), (Some(FieldValue::U8(1)), 2));
     }
 

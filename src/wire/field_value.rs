@@ -187,7 +187,7 @@ impl FieldValue {
             b'T' => Self::Timestamp(reader.timestamp()?),
             b'V' => Self::Void,
             b'x' => Self::Bytes(slice(reader.longstr()?)),
-            b'F' => Self::Table(FieldTable::from_wire(memory, reader.longstr()?)),
+            b'F' => Self::Table(FieldTable::from_wire(slice(reader.longstr()?))),
             b'A' => {
                 let mut items = Reader::new(reader.longstr()?);
                 let mut values = Vec::new();

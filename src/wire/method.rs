@@ -225,5 +225,21 @@ methods! {
     (85, 11) "confirm.select-ok" ConfirmSelectOk {}
 }
 
+impl<'a> BasicDeliver<'a> {
+    /// What [`Method::decode`] does, but quicker: most methods that come in are such ones. `None`: it is another one, or
+    /// malformed.
+    pub(crate) fn decode(payload: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(payload.strip_prefix(&[0, 60, 0, 60])?);
+        let deliver = Self {
+            consumer_tag: reader.shortstr().ok()?,
+            delivery_tag: reader.longlong().ok()?,
+            redelivered: reader.bit().ok()?,
+            exchange: reader.shortstr().ok()?,
+            routing_key: reader.shortstr().ok()?,
+        };
+        reader.is_empty().then_some(deliver)
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! AMQP 0-9-1 bytes, and nothing else: no state, no I/O.
 //!
 //! Frames are in `frame.rs`, methods in the one table of `method.rs`, what methods and headers are made of in
-//! `codec.rs`. Strings and tables that come in are slices of the frame they came in.
+//! `codec.rs`. Long strings and tables that come in are copied once, together, to an arena's memory.
 
+mod arena;
 mod codec;
 mod field_table;
 mod field_value;
@@ -11,6 +12,7 @@ mod method;
 mod properties;
 mod short_str;
 
+pub(crate) use arena::Arena;
 pub(crate) use codec::{DecodeError, EncodeError};
 pub use field_table::FieldTable;
 pub use field_value::FieldValue;

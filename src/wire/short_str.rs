@@ -8,33 +8,81 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
-/// A text that shares memory: a queue's name, a routing key, a property.
+use super::arena::Arena;
+
+/// Texts up to this size have no memory elsewhere. It is what fits in the room of a `Bytes`.
+const INLINE: usize = 23;
+
+/// A text that is cheap to clone: a queue's name, a routing key, a property.
 ///
-/// It is a `str` in all but name. One that came from the broker is a slice of the buffer that the socket was read into,
-/// so keep a `String` (`.to_string()`) of what is kept for long. AMQP's limit of 255 bytes is checked when it is sent.
-#[derive(Clone, Default)]
+/// It is a `str` in all but name. A short one is kept in place; longer ones share memory, and one that came from the
+/// broker shares it with its neighbours, so keep a `String` (`.to_string()`) of what is kept for long. AMQP's limit of
+/// 255 bytes is checked when it is sent.
+#[derive(Clone)]
 pub struct ShortStr {
-    /// UTF-8, always.
-    bytes: Bytes,
+    repr: Repr,
+}
+
+/// UTF-8, always.
+#[derive(Clone)]
+enum Repr {
+    Inline { len: u8, bytes: [u8; INLINE] },
+    Shared(Bytes),
 }
 
 impl ShortStr {
+    pub(crate) const EMPTY: Self = Self {
+        repr: Repr::Inline {
+            len: 0,
+            bytes: [0; INLINE],
+        },
+    };
+
     /// A text that lives as long as the program, without a copy.
     pub const fn from_static(text: &'static str) -> Self {
+        if text.is_empty() {
+            return Self::EMPTY;
+        }
         Self {
-            bytes: Bytes::from_static(text.as_bytes()),
+            repr: Repr::Shared(Bytes::from_static(text.as_bytes())),
         }
     }
 
-    /// A part of a frame's payload, without a copy; what is not UTF-8 is replaced (AMQP allows none).
-    pub(crate) fn from_wire(payload: &Bytes, part: &[u8]) -> Self {
+    /// In place, if there is room.
+    fn inline(text: &str) -> Option<Self> {
+        let mut bytes = [0; INLINE];
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        Some(Self {
+            repr: Repr::Inline {
+                len: text.len() as u8, // At most INLINE.
+                bytes,
+            },
+        })
+    }
+
+    fn new(text: &str, share: impl FnOnce() -> Bytes) -> Self {
+        Self::inline(text).unwrap_or_else(|| Self {
+            repr: Repr::Shared(share()),
+        })
+    }
+
+    /// A part of a frame; what is not UTF-8 is replaced (AMQP allows none).
+    pub(crate) fn from_wire(part: &[u8], arena: &mut Arena) -> Self {
         if part.is_empty() {
-            return Self::default();
+            return Self::EMPTY;
         }
         match str::from_utf8(part) {
-            Ok(_) => Self {
-                bytes: payload.slice_ref(part),
-            },
+            Ok(text) => Self::new(text, || arena.copy(part)),
+            Err(_) => String::from_utf8_lossy(part).into_owned().into(),
+        }
+    }
+
+    /// A part of some memory that it may share; what is not UTF-8 is replaced.
+    pub(crate) fn from_memory(memory: &Bytes, part: &[u8]) -> Self {
+        match str::from_utf8(part) {
+            Ok(text) => Self::new(text, || memory.slice_ref(part)),
             Err(_) => String::from_utf8_lossy(part).into_owned().into(),
         }
     }
@@ -42,12 +90,21 @@ impl ShortStr {
     /// The text.
     pub fn as_str(&self) -> &str {
         // Never fails: every way to make one starts from a text.
-        str::from_utf8(&self.bytes).unwrap_or_default()
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// The text's bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.repr {
+            Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Default for ShortStr {
+    fn default() -> Self {
+        Self::EMPTY
     }
 }
 
@@ -73,15 +130,15 @@ impl Borrow<str> for ShortStr {
 
 impl From<&str> for ShortStr {
     fn from(text: &str) -> Self {
-        Self {
-            bytes: Bytes::copy_from_slice(text.as_bytes()),
-        }
+        Self::new(text, || Bytes::copy_from_slice(text.as_bytes()))
     }
 }
 
 impl From<String> for ShortStr {
     fn from(text: String) -> Self {
-        Self { bytes: text.into() }
+        Self::inline(&text).unwrap_or_else(|| Self {
+            repr: Repr::Shared(text.into()),
+        })
     }
 }
 
@@ -111,7 +168,7 @@ impl fmt::Debug for ShortStr {
 
 impl PartialEq for ShortStr {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -126,7 +183,7 @@ impl PartialOrd for ShortStr {
 impl Ord for ShortStr {
     fn cmp(&self, other: &Self) -> Ordering {
         // UTF-8 sorts as its bytes do.
-        self.bytes.cmp(&other.bytes)
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
@@ -138,7 +195,7 @@ impl Hash for ShortStr {
 
 impl PartialEq<str> for ShortStr {
     fn eq(&self, other: &str) -> bool {
-        self.bytes == other.as_bytes()
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -159,16 +216,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_payload_is_not_copied() {
-        let payload = Bytes::from_static(b"....name....");
-        let text = ShortStr::from_wire(&payload, &payload[4..8]);
-        assert_eq!(text, "name");
-        assert_eq!(text.as_bytes().as_ptr(), payload[4..].as_ptr());
+    fn short_ones_are_in_place_and_longer_ones_share() {
+        assert_eq!(size_of::<ShortStr>(), size_of::<Bytes>());
+        let mut arena = Arena::default();
+        for len in [0, 1, INLINE, INLINE + 1, 255, 256] {
+            let text = "n".repeat(len);
+            let memory = Bytes::from(format!("....{text}...."));
+            let part = &memory[4..4 + len];
+            let shared = ShortStr::from_memory(&memory, part);
+            assert_eq!(
+                shared.as_bytes().as_ptr() == part.as_ptr(),
+                len > INLINE,
+                "{len}"
+            );
+            for other in [
+                ShortStr::from_wire(part, &mut arena),
+                text.as_str().into(),
+                text.clone().into(),
+                shared.clone(),
+            ] {
+                assert_eq!(other, shared);
+                assert_eq!(other, text);
+            }
+        }
     }
 
     #[test]
     fn what_is_no_text_is_replaced() {
-        let payload = Bytes::from_static(b"n\xe4me");
-        assert_eq!(ShortStr::from_wire(&payload, &payload), "n\u{fffd}me");
+        let text = ShortStr::from_wire(b"n\xe4me", &mut Arena::default());
+        assert_eq!(text, "n\u{fffd}me");
     }
 }

@@ -88,6 +88,8 @@ fn what_was_under_way_when_the_broker_died_is_there_when_it_is_back() {
     let queue = unique("durable");
     let declare = QueueDeclare::new(&queue).durable(true);
     session.queue_declare(declare).wait(&mut session).unwrap();
+    // RabbitMQ 3 keeps what was declared in memory for a while, and a kill may lose it.
+    broker.eval("mnesia:sync_log().");
     let publishes: Vec<_> = (0..500)
         .map(|number: u32| {
             let message = Message::new(number.to_string()).persistent();

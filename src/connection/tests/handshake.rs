@@ -29,7 +29,7 @@ fn start_ok(script: &mut Script) -> (FieldTable, String, String, String) {
     };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (
-        FieldTable::from_wire(&frame.payload, ok.client_properties),
+        FieldTable::from_wire(frame.payload.slice_ref(ok.client_properties)),
         text(ok.mechanism),
         text(ok.response),
         text(ok.locale),

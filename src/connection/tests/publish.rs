@@ -9,7 +9,7 @@ use crate::message::{Message, Returned};
 use crate::outcome::Outcome;
 use crate::wire::{
     BasicAck, BasicNack, BasicPublish, BasicReturn, ChannelCloseOk, ChannelOpen, ChannelOpenOk,
-    ConfirmSelect, ConfirmSelectOk, ConnectionClose, FRAME_BODY, FieldValue, Frame, Method,
+    ConfirmSelect, ConfirmSelectOk, ConnectionClose, FRAME_BODY, FieldValue, Method, OwnedFrame,
     Properties,
 };
 
@@ -319,7 +319,7 @@ fn a_return_of_what_was_never_published_breaks_the_protocol() {
 }
 
 /// The frames that a socket would have got, up to now.
-fn frames(script: &mut Script, count: usize) -> Vec<Frame> {
+fn frames(script: &mut Script, count: usize) -> Vec<OwnedFrame> {
     let frames = (0..count).map(|_| script.frame()).collect();
     script.expect_nothing();
     frames
@@ -408,7 +408,7 @@ fn headers_that_no_frame_can_hold_are_refused() {
 }
 
 /// Publishes to `exchanges`, all sent; their promises, and their frames.
-fn publish_all(script: &mut Script, exchanges: &[&str]) -> (Vec<u64>, Vec<Vec<Frame>>) {
+fn publish_all(script: &mut Script, exchanges: &[&str]) -> (Vec<u64>, Vec<Vec<OwnedFrame>>) {
     let mut promises = Vec::new();
     let mut sent = Vec::new();
     for (index, exchange) in exchanges.iter().enumerate() {

@@ -33,11 +33,9 @@ fn expect_call(script: &mut Script, channel: u16, promise: u64, body: &[u8]) {
         ..Default::default()
     };
     script.expect(channel, publish);
-    let properties = Properties {
-        reply_to: Some("amq.rabbitmq.reply-to".into()),
-        correlation_id: Some(promise.to_string().into()),
-        ..Default::default()
-    };
+    let mut properties = Properties::default();
+    properties.set_reply_to("amq.rabbitmq.reply-to");
+    properties.set_correlation_id(&promise.to_string());
     script.expect_content(channel, &properties, body);
 }
 
@@ -60,10 +58,8 @@ fn reply(script: &mut Script, channel: u16, to: u64, body: &str) {
         delivery_tag: 1,
         ..Default::default()
     };
-    let properties = Properties {
-        correlation_id: Some(to.to_string().into()),
-        ..Default::default()
-    };
+    let mut properties = Properties::default();
+    properties.set_correlation_id(&to.to_string());
     script.send_content(channel, deliver, &properties, body.as_bytes());
 }
 

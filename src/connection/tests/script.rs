@@ -1,7 +1,7 @@
 //! A server made of wire methods, and a client made of a [`Connection`] and a counter of promises.
 
 use std::collections::HashMap;
-use std::io::IoSlice;
+use std::io::{IoSlice, Read};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -15,9 +15,9 @@ use crate::options::{ConsumeMulti, QueueDeclare};
 use crate::outcome::Outcome;
 use crate::recovery::{ConnectionEvent, Recovery};
 use crate::wire::{
-    self, BasicDeliver, ConnectionOpenOk, ConnectionStart, ConnectionTune, ContentHeader,
-    FRAME_BODY, FRAME_HEADER, FRAME_METHOD, FieldTable, Frame, Method, PROTOCOL_HEADER, Properties,
-    WireMethod, begin_frame, end_frame, split_frame, write_method,
+    self, Arena, BasicDeliver, ConnectionOpenOk, ConnectionStart, ConnectionTune, ContentHeader,
+    FRAME_BODY, FRAME_HEADER, FRAME_METHOD, FieldTable, Method, OwnedFrame, PROTOCOL_HEADER,
+    Properties, WireMethod, begin_frame, end_frame, split_frame, write_method,
 };
 
 /// The promise of the connection's opening.
@@ -37,8 +37,6 @@ pub(super) struct Script {
     deliveries: Vec<(u64, Delivery)>,
     /// All events so far, as text.
     pub(super) events: Vec<String>,
-    /// What came in and is not yet a whole frame.
-    input: BytesMut,
     /// What became of the connection, since it was last looked at.
     pub(super) changes: Vec<ConnectionEvent>,
     /// What the socket has taken, and no `expect` has.
@@ -77,7 +75,6 @@ impl Script {
             deliveries: Vec::new(),
             changes: Vec::new(),
             events: Vec::new(),
-            input: BytesMut::new(),
             output: BytesMut::new(),
         }
     }
@@ -118,7 +115,6 @@ impl Script {
     pub(super) fn lose(&mut self) {
         self.disconnect(Broken::Eof);
         assert!(self.connection.is_suspended());
-        self.input.clear();
         self.output.clear();
     }
 
@@ -233,8 +229,14 @@ impl Script {
     }
 
     pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
-        self.input.extend_from_slice(bytes);
-        self.connection.handle_input(&mut self.input, self.now);
+        let mut bytes = bytes;
+        while !bytes.is_empty() {
+            let mut filled = 0;
+            for space in self.connection.read_space() {
+                filled += bytes.read(space).unwrap();
+            }
+            self.connection.handle_read(filled, self.now);
+        }
         self.collect();
     }
 
@@ -269,7 +271,7 @@ impl Script {
     }
 
     /// The next frame that the client has written.
-    pub(super) fn frame(&mut self) -> Frame {
+    pub(super) fn frame(&mut self) -> OwnedFrame {
         self.write(usize::MAX);
         split_frame(&mut self.output, usize::MAX)
             .unwrap()
@@ -323,7 +325,10 @@ impl Script {
             body_size: body.len() as u64,
             properties: properties.clone(),
         };
-        assert_eq!(ContentHeader::decode(&header.payload), Ok(expected));
+        assert_eq!(
+            ContentHeader::decode(&header.payload, &mut Arena::default()),
+            Ok(expected)
+        );
         let mut found = Vec::new();
         while found.len() < body.len() {
             let frame = self.frame();
@@ -358,24 +363,31 @@ impl Script {
         its.into_iter().map(|(_, delivery)| delivery).collect()
     }
 
+    fn set_result(&mut self, promise: u64, result: Result<Outcome>) {
+        let before = self.results.insert(promise, Some(result));
+        assert!(
+            before.is_none(),
+            "promise {promise} has two results: {before:?}"
+        );
+    }
+
     /// Takes the events. No promise may get two results, and none a delivery after its result.
     pub(super) fn collect(&mut self) {
         while let Some(event) = self.connection.poll_event() {
             self.events.push(format!("{event:?}"));
             match event {
-                Event::Settled(promise, result) => {
-                    let before = self.results.insert(promise, Some(result));
-                    assert!(
-                        before.is_none(),
-                        "promise {promise} has two results: {before:?}"
-                    );
+                Event::Settled(promise, result) => self.set_result(promise, result),
+                Event::Published { first, last } => {
+                    for promise in first..=last {
+                        self.set_result(promise, Ok(Outcome::Published));
+                    }
                 }
                 Event::Delivery(promise, delivery) => {
                     assert!(
                         !self.results.contains_key(&promise),
                         "{promise}: {delivery:?}"
                     );
-                    self.deliveries.push((promise, delivery));
+                    self.deliveries.push((promise, *delivery));
                 }
                 Event::Stale(promise) => self.deliveries.retain(|(its, _)| *its != promise),
                 Event::Changed(change) => self.changes.push(change),
@@ -479,8 +491,8 @@ pub(super) fn wire_declare_ok(queue: &str) -> wire::QueueDeclareOk<'_> {
     }
 }
 
-fn shown(frame: &Frame) -> String {
-    let Frame {
+fn shown(frame: &OwnedFrame) -> String {
+    let OwnedFrame {
         kind,
         channel,
         payload,

@@ -164,3 +164,59 @@ fn a_session_that_ends_anywhere_leaves_no_promise_open() {
         }
     }
 }
+
+/// Bytes that tell where they belong.
+fn pattern(tag: u64, size: usize) -> Vec<u8> {
+    (0..size)
+        .map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8 ^ tag as u8)
+        .collect()
+}
+
+#[test]
+fn bodies_large_and_small_come_whole_however_they_are_cut() {
+    const SIZES: [usize; 12] = [
+        3, 0, 9_000, 70_000, 262_149, 16, 4_096, 8_192, 131_064, 131_065, 300_000, 1,
+    ];
+    let mut properties = Properties::default();
+    properties.set_content_type("text/plain");
+    let mut session = Vec::new();
+    for (tag, size) in (1..).zip(SIZES) {
+        let deliver = BasicDeliver {
+            consumer_tag: b"2.0.",
+            delivery_tag: tag,
+            ..Default::default()
+        };
+        let body = pattern(tag, size);
+        let pieces: Vec<&[u8]> = body.chunks(131_064).collect();
+        let properties = if tag % 3 == 0 {
+            &properties
+        } else {
+            &Properties::default()
+        };
+        session.extend(content_of(2, &deliver, properties, &pieces));
+    }
+    for size in [5, 1_000, 4_097, 16_384, 65_536, 131_072, session.len()] {
+        let mut script = Script::connected();
+        let consumer = script.consume(Consume::new("work").prefetch_count(100));
+        script.send(2, ChannelOpenOk::default());
+        script.send(2, BasicQosOk {});
+        script.send(
+            2,
+            BasicConsumeOk {
+                consumer_tag: b"2.0.",
+            },
+        );
+        for piece in session.chunks(size) {
+            script.send_bytes(piece);
+            assert!(!script.connection.is_over());
+        }
+        let deliveries = script.deliveries(consumer);
+        assert_eq!(deliveries.len(), SIZES.len(), "{size} bytes at a time");
+        for (delivery, size) in deliveries.iter().zip(SIZES) {
+            let tag = delivery.delivery_tag();
+            assert!(delivery.body == pattern(tag, size), "{tag}");
+            let content_type = (tag % 3 == 0).then_some("text/plain");
+            assert_eq!(delivery.properties.content_type(), content_type);
+        }
+    }
+}

@@ -81,10 +81,15 @@ impl Client {
     /// Reads what there is now; false at the end.
     fn read(&mut self) -> Result<bool, Broken> {
         loop {
-            match self.transport.read(&mut self.received)? {
+            // An odd size, in two parts: neither TLS's records nor a socket's buffer end there.
+            let (mut one, mut two) = ([0; 1000], vec![0; 50_001]);
+            match self.transport.read([&mut one, &mut two])? {
                 ReadOutcome::WouldBlock => return Ok(true),
                 ReadOutcome::Eof => return Ok(false),
-                ReadOutcome::Bytes | ReadOutcome::LastBytes => {}
+                ReadOutcome::Bytes(count) | ReadOutcome::LastBytes(count) => {
+                    let all = [&one[..], &two[..]].concat();
+                    self.received.extend_from_slice(&all[..count]);
+                }
             }
         }
     }

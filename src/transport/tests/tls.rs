@@ -129,8 +129,7 @@ fn a_refusal_is_heard_even_if_the_write_fails_first() {
         .is_up()
     {
         let _ = client.write(&mut &b""[..]);
-        let mut one = BytesMut::new();
-        match client.transport.read(&mut one) {
+        match client.transport.read([&mut [0; 1000], &mut []]) {
             Ok(ReadOutcome::WouldBlock) => client.wait(),
             Ok(_) => {}
             // It was heard already: that is as good.

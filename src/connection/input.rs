@@ -1,0 +1,207 @@
+//! The bytes that came in and are not understood yet, and where the next ones go.
+//!
+//! The socket is read into one buffer, which is allocated and cleared once; frames are looked at where they are. Of a
+//! large body frame only the beginning gets there: the rest is read straight into the body.
+
+use super::body::{Body, LARGE};
+use crate::wire::{
+    BasicDeliver, ContentHeader, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, Frame,
+    FrameError, FrameHead,
+};
+
+/// How many bytes the buffer offers to one read: little before large bodies, which had better not be copied, and more
+/// where reads fill up.
+const OFFER_MIN: usize = 4 * 1024;
+const OFFER_START: usize = 16 * 1024;
+const OFFER_MAX: usize = 256 * 1024;
+
+/// What is missing of a body frame is read straight into the body if it is as much as this.
+const STRAIGHT: usize = 4 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Input {
+    /// All of it is initialized; what is to be looked at is at `start..end`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    offer: usize,
+    /// How much the last read was offered.
+    offered: usize,
+    /// The body frame that is being read past the buffer.
+    straight: Option<Box<Straight>>,
+}
+
+/// A body frame whose payload goes where it belongs.
+#[derive(Debug)]
+pub(super) struct Straight {
+    pub(super) channel: u16,
+    pub(super) body: Body,
+    /// All of the payload, and what is missing of it.
+    pub(super) size: usize,
+    missing: usize,
+}
+
+/// See [`Input::next_plain_delivery`].
+#[derive(Debug)]
+pub(super) struct PlainDelivery<'a> {
+    pub(super) channel: u16,
+    pub(super) deliver: BasicDeliver<'a>,
+    pub(super) body: &'a [u8],
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Next<'a> {
+    Frame(Frame<'a>),
+    /// A body frame that had better be read straight; see [`Input::go_straight`].
+    Large(FrameHead),
+    /// One that was.
+    Straight(Box<Straight>),
+    /// Nothing, for now.
+    Incomplete,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            offer: OFFER_START,
+            offered: 0,
+            straight: None,
+        }
+    }
+}
+
+impl Input {
+    /// What has not been looked at.
+    pub(super) fn unread(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            buffer: std::mem::take(&mut self.buffer),
+            ..Self::default()
+        };
+    }
+
+    /// Where the next bytes go, in this order.
+    pub(super) fn space(&mut self) -> [&mut [u8]; 2] {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.buffer.len() < self.end + self.offer {
+            self.buffer.resize(self.end + self.offer, 0);
+        }
+        let buffer = &mut self.buffer[self.end..self.end + self.offer];
+        let body = match &mut self.straight {
+            Some(straight) => straight.body.space(straight.missing),
+            None => &mut [],
+        };
+        self.offered = body.len() + buffer.len();
+        [body, buffer]
+    }
+
+    /// Notes that so many of them are there.
+    pub(super) fn filled(&mut self, mut count: usize) {
+        if count >= self.offered && self.straight.is_none() {
+            self.offer = (2 * self.offer).min(OFFER_MAX);
+        }
+        if let Some(straight) = &mut self.straight {
+            let part = count.min(straight.missing);
+            straight.body.filled(part);
+            straight.missing -= part;
+            count -= part;
+        }
+        self.end += count;
+    }
+
+    /// Takes the next frame.
+    pub(super) fn next(&mut self, frame_max: usize) -> Result<Next<'_>, FrameError> {
+        if self.straight.is_some() {
+            return self.end_of_straight();
+        }
+        let unread = &self.buffer[self.start..self.end];
+        let Some(head) = FrameHead::read(unread, frame_max)? else {
+            return Ok(Next::Incomplete);
+        };
+        if unread.len() < head.frame_size() {
+            let missing = head.frame_size() - unread.len();
+            return Ok(if head.kind == FRAME_BODY && missing > STRAIGHT {
+                Next::Large(head)
+            } else {
+                // It will need as much.
+                self.offer = self.offer.max(missing.min(OFFER_MAX));
+                Next::Incomplete
+            });
+        }
+        let start = self.start;
+        self.start += head.frame_size();
+        head.frame(&self.buffer[start..self.start]).map(Next::Frame)
+    }
+
+    /// A whole delivery of a small message without properties, if that is what comes next: most are such ones. Else it
+    /// takes nothing, and its frames come from [`next`](Self::next).
+    pub(super) fn next_plain_delivery(&mut self, frame_max: usize) -> Option<PlainDelivery<'_>> {
+        if self.straight.is_some() {
+            return None;
+        }
+        let unread = &self.buffer[self.start..self.end];
+        let mut rest = unread;
+        let mut frame = |kind: u8, channel: Option<u16>| {
+            let head = FrameHead::read(rest, frame_max).ok()??;
+            let (bytes, after) = rest.split_at_checked(head.frame_size())?;
+            let frame = head.frame(bytes).ok()?;
+            rest = after;
+            (frame.kind == kind && channel.is_none_or(|channel| channel == frame.channel))
+                .then_some(frame)
+        };
+        let method = frame(FRAME_METHOD, None)?;
+        let deliver = BasicDeliver::decode(method.payload)?;
+        let channel = Some(method.channel);
+        let size = ContentHeader::plain(frame(FRAME_HEADER, channel)?.payload)?;
+        let body = frame(FRAME_BODY, channel)?.payload;
+        if body.len() as u64 != size || body.len() >= LARGE {
+            return None;
+        }
+        self.start += unread.len() - rest.len();
+        Some(PlainDelivery {
+            channel: method.channel,
+            deliver,
+            body,
+        })
+    }
+
+    /// Has the rest of the large frame that [`next`](Self::next) has told of read into `body`, which has room for its
+    /// payload.
+    pub(super) fn go_straight(&mut self, head: FrameHead, mut body: Body) {
+        let payload = &self.buffer[self.start + FrameHead::LEN..self.end];
+        // Its end is missing, and more.
+        body.extend(payload);
+        self.offer = OFFER_MIN;
+        self.straight = Some(Box::new(Straight {
+            channel: head.channel,
+            body,
+            size: head.size,
+            missing: head.size - payload.len(),
+        }));
+        (self.start, self.end) = (0, 0);
+    }
+
+    fn end_of_straight(&mut self) -> Result<Next<'_>, FrameError> {
+        match self.unread().first() {
+            // Before the end come the bytes that are missing.
+            None => Ok(Next::Incomplete),
+            Some(&FRAME_END) => {
+                self.start += 1;
+                Ok(self
+                    .straight
+                    .take()
+                    .map_or(Next::Incomplete, Next::Straight))
+            }
+            Some(&other) => Err(FrameError::End(other)),
+        }
+    }
+}

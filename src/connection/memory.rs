@@ -1,0 +1,33 @@
+//! Memory that is used again: in the steady state nothing is allocated for a message.
+
+use super::body::Pool;
+use crate::message::Delivery;
+use crate::wire::Arena;
+
+/// How many boxes are kept.
+const BOXES: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// For small parts of what comes in.
+    pub(super) arena: Arena,
+    /// For large bodies.
+    pub(super) pool: Pool,
+    #[expect(clippy::vec_box, reason = "it is the boxes that are kept")]
+    deliveries: Vec<Box<Delivery>>,
+}
+
+impl Memory {
+    /// A blank delivery.
+    pub(super) fn delivery(&mut self) -> Box<Delivery> {
+        let blank = || Box::new(Delivery::blank());
+        self.deliveries.pop().unwrap_or_else(blank)
+    }
+
+    /// Takes back the box of a delivery, which is blank again.
+    pub(super) fn recycle(&mut self, delivery: Box<Delivery>) {
+        if self.deliveries.len() < BOXES {
+            self.deliveries.push(delivery);
+        }
+    }
+}
