@@ -489,7 +489,7 @@ impl Inlet for Connection {
 
     fn filled(&mut self, count: usize) -> bool {
         self.handle_read(count, now());
-        !self.is_done()
+        !self.is_done() && !self.has_many_events()
     }
 }
 

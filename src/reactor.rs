@@ -27,7 +27,7 @@ pub(crate) fn after(start: Instant, time: Duration) -> Instant {
     start.checked_add(time).unwrap_or_else(|| start + YEAR)
 }
 
-/// How many bytes one turn reads before it sees to writes and timers, and to what has come: in the cache, yet.
+/// How many bytes one turn reads before it sees to writes and timers, and to what has come, while that is in the cache.
 const BYTES_PER_TURN: usize = 256 * 1024;
 
 /// What takes the bytes that a socket brings.

@@ -13,7 +13,7 @@ use crate::wire::{
 /// where reads fill up.
 const OFFER_MIN: usize = 4 * 1024;
 const OFFER_START: usize = 16 * 1024;
-const OFFER_MAX: usize = 256 * 1024;
+const OFFER_MAX: usize = 64 * 1024;
 
 /// What is missing of a body frame is read straight into the body if it is as much as this.
 const STRAIGHT: usize = 4 * 1024;

@@ -5,7 +5,7 @@ use crate::message::Delivery;
 use crate::wire::Arena;
 
 /// How many boxes are kept.
-const BOXES: usize = 1024;
+const BOXES: usize = 2048;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {

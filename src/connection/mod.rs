@@ -492,6 +492,11 @@ impl Connection {
         matches!(self.heartbeat.due(now), Due::GiveUp(_))
     }
 
+    /// Whether there are so many events that one should see to them first: they are in the cache, yet.
+    pub(crate) fn has_many_events(&self) -> bool {
+        self.events.len() >= 1024
+    }
+
     /// Takes back the box of a delivery, which is blank again.
     pub(crate) fn recycle(&mut self, delivery: Box<Delivery>) {
         self.memory.recycle(delivery);

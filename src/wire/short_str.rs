@@ -48,12 +48,10 @@ impl ShortStr {
         }
     }
 
-    /// In place, if there is room.
-    fn inline(text: &str) -> Option<Self> {
+    /// In place, if there is room. It has to be UTF-8.
+    fn inline(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; INLINE];
-        bytes
-            .get_mut(..text.len())?
-            .copy_from_slice(text.as_bytes());
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
         Some(Self {
             repr: Repr::Inline {
                 len: text.len() as u8, // At most INLINE.
@@ -63,7 +61,7 @@ impl ShortStr {
     }
 
     fn new(text: &str, share: impl FnOnce() -> Bytes) -> Self {
-        Self::inline(text).unwrap_or_else(|| Self {
+        Self::inline(text.as_bytes()).unwrap_or_else(|| Self {
             repr: Repr::Shared(share()),
         })
     }
@@ -72,6 +70,12 @@ impl ShortStr {
     pub(crate) fn from_wire(part: &[u8], arena: &mut Arena) -> Self {
         if part.is_empty() {
             return Self::EMPTY;
+        }
+        // The quick way, which most go.
+        if part.is_ascii()
+            && let Some(text) = Self::inline(part)
+        {
+            return text;
         }
         match str::from_utf8(part) {
             Ok(text) => Self::new(text, || arena.copy(part)),
@@ -136,7 +140,7 @@ impl From<&str> for ShortStr {
 
 impl From<String> for ShortStr {
     fn from(text: String) -> Self {
-        Self::inline(&text).unwrap_or_else(|| Self {
+        Self::inline(text.as_bytes()).unwrap_or_else(|| Self {
             repr: Repr::Shared(text.into()),
         })
     }

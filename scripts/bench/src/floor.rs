@@ -7,6 +7,8 @@ use std::net::TcpStream;
 use puka_bench::{IN_FLIGHT, Job, Meter, PREFETCH, Work};
 
 const FRAME: usize = 131_072 - 8;
+/// Bodies of this size or more are not copied.
+const LARGE: usize = 4096;
 /// How much is written, or read, at once.
 const PIECE: usize = 256 * 1024;
 
@@ -121,31 +123,37 @@ impl Floor {
         self.out
             .extend_from_slice(&(body.len() as u64).to_be_bytes());
         self.out.extend_from_slice(&[0, 0, 0xce]);
-        for piece in body.chunks(FRAME) {
+        if body.len() < LARGE {
             self.out.extend_from_slice(&[3, 0, 1]);
             self.out
-                .extend_from_slice(&(piece.len() as u32).to_be_bytes());
-            if piece.len() < 4096 {
-                self.out.extend_from_slice(piece);
-            } else {
-                // A large body is not copied.
-                let slices = [IoSlice::new(&self.out), IoSlice::new(piece)];
-                let mut written = self.stream.write_vectored(&slices).expect("written");
-                if written < self.out.len() {
-                    self.stream
-                        .write_all(&self.out[written..])
-                        .expect("written");
-                    written = self.out.len();
-                }
-                let rest = &piece[written - self.out.len()..];
-                self.stream.write_all(rest).expect("written");
-                self.out.clear();
-            }
+                .extend_from_slice(&(body.len() as u32).to_be_bytes());
+            self.out.extend_from_slice(body);
             self.out.push(0xce);
+            if self.out.len() >= PIECE {
+                self.flush();
+            }
+            return;
         }
-        if self.out.len() >= PIECE {
-            self.flush();
+        // A large body is not copied: all its frames go out together, with what was encoded before.
+        let mut heads = Vec::new();
+        for piece in body.chunks(FRAME) {
+            let mut head = vec![0xce, 3, 0, 1];
+            head.extend((piece.len() as u32).to_be_bytes());
+            heads.push(head);
         }
+        let mut slices = vec![IoSlice::new(&self.out)];
+        for (index, (head, piece)) in heads.iter().zip(body.chunks(FRAME)).enumerate() {
+            // The first one has no frame before it to end.
+            slices.push(IoSlice::new(&head[usize::from(index == 0)..]));
+            slices.push(IoSlice::new(piece));
+        }
+        slices.push(IoSlice::new(&[0xce]));
+        let mut rest = &mut slices[..];
+        while !rest.is_empty() {
+            let count = self.stream.write_vectored(rest).expect("written");
+            IoSlice::advance_slices(&mut rest, count);
+        }
+        self.out.clear();
     }
 
     /// Waits for the confirm of that tag.
@@ -208,6 +216,7 @@ pub fn run(job: &Job) {
             }
             meter.stop(job);
         }
+        Work::ConfirmMany | Work::AckMany | Work::Fill => panic!("that is for puka to do"),
     }
 }
 

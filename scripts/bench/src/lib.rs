@@ -1,5 +1,7 @@
 //! What all programs of the bench share: the job, and the meter that prints what it cost.
 
+pub mod null;
+
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -14,16 +16,22 @@ pub enum Work {
     Confirm,
     /// Publish without.
     Publish,
+    /// The same with 100,000 under way.
+    ConfirmMany,
     /// Publish and wait, one by one.
     Wait,
     /// Consume with acks, one a message, in the library's quickest way.
     Ack,
     /// The same in a plain loop of waits, where a library has that.
     AckPlain,
+    /// The same by a thousand consumers on one connection.
+    AckMany,
     /// Consume without acks.
     NoAck,
     /// A thousand declares under way.
     Declare,
+    /// No measurement: makes the queues, and puts the messages into the one that is consumed.
+    Fill,
 }
 
 #[derive(Debug, Clone)]
@@ -44,12 +52,15 @@ impl Job {
         };
         let work = match work.as_str() {
             "confirm" => Work::Confirm,
+            "confirm-100000" => Work::ConfirmMany,
             "publish" => Work::Publish,
             "wait" => Work::Wait,
             "ack" => Work::Ack,
             "ack-plain" => Work::AckPlain,
+            "ack-1000" => Work::AckMany,
             "noack" => Work::NoAck,
             "declare" => Work::Declare,
+            "fill" => Work::Fill,
             _ => panic!("unknown work {work}"),
         };
         let job = Self {
@@ -84,6 +95,14 @@ fn cpu() -> Duration {
     time(usage.user_time()) + time(usage.system_time())
 }
 
+/// The most memory that the process has had, in KiB. (`ru_maxrss` would count the parent's.)
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
 impl Meter {
     pub fn start() -> Self {
         Self {
@@ -94,7 +113,6 @@ impl Meter {
 
     pub fn stop(&self, job: &Job) {
         let (wall, cpu) = (self.begun.elapsed(), cpu() - self.cpu);
-        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage");
         println!(
             "{{\"messages\": {}, \"wall_s\": {:.6}, \"cpu_us_per_message\": {:.4}, \"messages_per_s\": {:.0}, \
              \"peak_kib\": {}}}",
@@ -102,7 +120,7 @@ impl Meter {
             wall.as_secs_f64(),
             cpu.as_secs_f64() * 1e6 / job.messages as f64,
             job.messages as f64 / wall.as_secs_f64(),
-            usage.max_rss()
+            peak()
         );
     }
 }
