@@ -112,7 +112,8 @@
 //! ```
 //!
 //! The README has the table of puka's calls and what differs; `examples/` has puka's own programs, ported. What a program
-//! needs in production (TLS, several hosts, heartbeats, recovery, threads) is in [`production`].
+//! needs in production (TLS, several hosts, heartbeats, recovery, threads) is in [`production`]; what a message costs, and
+//! how to send many, in [`performance`].
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -150,6 +151,7 @@ mod message;
 mod numbers;
 mod options;
 mod outcome;
+pub mod performance;
 pub mod production;
 mod promise;
 mod ranges;

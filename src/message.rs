@@ -173,8 +173,8 @@ impl<const N: usize> From<&'static [u8; N]> for Message {
 ///
 /// Dropped, it stays unacknowledged, and its promise's channel stays taken, until the connection ends.
 ///
-/// Body and texts are slices of the buffer that the socket was read into, so a small body may keep some tens of
-/// kilobytes alive: copy what is kept for long.
+/// A small body shares memory with its neighbours, and may keep some tens of kilobytes alive: copy what is kept for
+/// long.
 #[derive(PartialEq)]
 #[non_exhaustive]
 pub struct Delivery {

@@ -23,8 +23,9 @@ impl Client {
     /// Waits for a promise's result, and takes it; for a consumer, the next delivery, or the end.
     ///
     /// First it offers the socket what is to be written. If the result is here already, it does so when nothing has been
-    /// written for a millisecond: so acknowledgements get out before the program goes off to work on the next delivery,
-    /// but for those of the last millisecond. Callbacks of other promises do not run.
+    /// written for a tenth of a millisecond: so acknowledgements get out before the program goes off to work on the next
+    /// delivery, but for those of that last tenth (the why is in [`performance`](crate::performance#consuming)). Callbacks
+    /// of other promises do not run.
     ///
     /// If the promise has a callback, that runs with the result, and `wait` returns a copy of it. A delivery cannot be
     /// given twice: then `wait` returns [`Error::HandledByCallback`].
@@ -211,7 +212,7 @@ impl Client {
     /// should not wait for the last.
     fn run_batch(&mut self) {
         let begun = now();
-        let (mut count, mut burst) = (0, 1);
+        let (mut count, mut check) = (0, 1);
         loop {
             self.run_events();
             self.run_jobs();
@@ -219,13 +220,13 @@ impl Client {
                 let Some((number, item, callback)) = self.driver.promises.next_callback() else {
                     break;
                 };
-                count += self.run_many(number, callback, item, burst);
+                count += self.run_many(number, callback, item, check - count);
                 // Whether they are slow is seen at the first ones, and ever less often where they are not.
-                if count >= burst {
+                if count >= check {
                     if count >= BATCH || now() >= begun + PATIENCE {
                         return;
                     }
-                    burst = count.min(BURST);
+                    check = count + count.min(BURST);
                 }
             }
             if self.is_broken || !self.has_work() {

@@ -1,0 +1,73 @@
+//! What a message costs, and what a program can do about it.
+//!
+//! # Publishing
+//! **Wait for the last, not for each.** A publish that is waited for takes a round trip: tens of microseconds to a broker
+//! next door, milliseconds to a quorum queue. Publishes keep their order, so when the last is confirmed one can look at
+//! the others without waiting:
+//!
+//! ```no_run
+//! # fn f(client: &mut puka::Client, lines: Vec<String>) -> puka::Result<()> {
+//! let promises: Vec<_> = lines.into_iter().map(|line| client.basic_publish("", "lines", line)).collect();
+//! client.wait_for_all(&promises)?; // the first wait takes long, the others hardly any time
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A program that never ends keeps so many under way: publish, and wait for the one of a thousand publishes ago. If only
+//! failures matter, give each a callback or wait for it now and then; what succeeded and was ignored costs nothing.
+//!
+//! Frames collect until you wait, loop, or reach the [high-water mark](crate::ClientOptions::high_water_mark), and go out
+//! together. Bodies of 4 KiB or more are never copied: they are handed to the socket where they lie. So publish what you
+//! have as `Vec<u8>`, `String` or [`Bytes`](crate::Bytes), by value; a `Bytes` that is published many times is cloned for
+//! the price of a counter.
+//!
+//! Properties and headers are encoded where they are set. A message of the same properties each time is built once, and
+//! cloned with another body.
+//!
+//! # Consuming
+//! **Set a prefetch.** A few hundred keep a quick consumer busy; without one (0) the broker sends what the queue has, and
+//! it lies in this program's memory. A prefetch of 1 is a round trip for each message.
+//!
+//! Callbacks in a loop are the quickest: what has come is handled before the socket is looked at again, though not for
+//! longer than a tenth of a millisecond or 1024 calls (a callback that takes longer than that is followed by a look at
+//! the socket each time).
+//!
+//! The plain `wait`, work, `basic_ack` costs little more. A `wait` that finds nothing writes what is to be written before
+//! it sleeps. One that finds a delivery here already writes, too, **if nothing was written for a tenth of a
+//! millisecond**: so a program that works on each delivery has acknowledged all before, and one that races through them
+//! makes no system call for each. What it acknowledged within the last tenth of a millisecond may stay behind while
+//! it goes off to work: before an hour of work in the midst of quick deliveries, call
+//! [`client.sleep(Duration::ZERO)`](crate::Client::sleep).
+//!
+//! [`basic_ack_multiple`](crate::Client::basic_ack_multiple) settles many deliveries by one frame.
+//!
+//! # Memory
+//! Nothing is allocated for a small message, neither out nor in, once buffers have grown (below). Texts of up to 23 bytes
+//! are kept in place. Small bodies share allocations of 32 KiB, so one that is kept keeps its neighbours: copy what is
+//! kept for long. A large body (8 KiB or more) has a buffer of its own, which the socket is read into, past every other
+//! buffer; when it is dropped, the buffer serves the next one (up to 4 MiB of them are kept).
+//!
+//! A publish takes some 190 bytes until it is confirmed, its frames among them; an idle consumer 1.8 kB; a result that
+//! nobody has read, some tens of bytes.
+//!
+//! # Measured
+//! `scripts/bench/run` compares puka with lapin, amqprs, amiquip, rabbitmq-c, pika and Python's puka, and with a *floor*:
+//! a program that encodes frames, hops over incoming ones, and does nothing else. The broker at the other end does
+//! nothing but keep the protocol, so that it is the client that is measured. The README shows the result, and
+//! `scripts/bench/results` has all of it. `cargo test --profile quick -p puka-bench` counts what does not depend on the
+//! machine:
+//!
+//! | a message of 16 bytes | allocations | reads and writes | instructions |
+//! |---|---|---|---|
+//! | publish with confirms, a thousand under way | 0.006 | 0.003 | 1,050 |
+//! | consume and ack, in a callback | 0.002 | 0.006 | 1,960 |
+//! | consume and ack, by `wait` | 0.002 | 0.008 | 2,310 |
+//! | consume without acks | 0.04 | 0.003 | 1,390 |
+//! | publish and wait, one by one | 0.002 | 2, and one poll | 4,900 |
+//!
+//! (Of a stream of your own nobody knows whether a short read has emptied it: there it is one read more.)
+//!
+//! What the profiles showed, in the order of what it brought: read buffers that were cleared for each read; a
+//! system call to write and one to poll for each delivery; large structures that were moved from layer to layer; an
+//! entry in a hash table for each publish; reference counts for each text. The rest is where it is hard to see: of the
+//! time of a 64 KiB message nine tenths are the kernel's.
