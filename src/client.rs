@@ -34,7 +34,8 @@ static CLIENTS: AtomicU32 = AtomicU32::new(0);
 /// the callback. Nothing is written before the program waits or loops, but that a publish past the
 /// [high-water mark](ClientOptions::high_water_mark) makes room.
 ///
-/// Each request has a channel of the connection to itself, so an AMQP error on one touches no other. Those beyond the
+/// An AMQP error of one request touches no other: each has a channel of the connection to itself, or, if it is one of
+/// many plain calls (declares, binds, deletes, purges), is made again where an error took its channel. Requests beyond the
 /// broker's limit (2047 channels, unless it is told otherwise) wait their turn; where consumers and unacknowledged
 /// deliveries hold all channels, so that the turn might never come, they fail with [`Error::NoFreeChannel`].
 ///

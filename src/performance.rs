@@ -41,6 +41,10 @@
 //!
 //! [`basic_ack_multiple`](crate::Client::basic_ack_multiple) settles many deliveries by one frame.
 //!
+//! # Declaring
+//! Ask for all that is needed, and wait once: plain calls under way share sixteen channels, up to 64 on each, so that the
+//! broker is what limits them. An error still fails nothing but its own call.
+//!
 //! # Memory
 //! Nothing is allocated for a small message, neither out nor in, once buffers have grown (below). Texts of up to 23 bytes
 //! are kept in place. Small bodies share allocations of 32 KiB, so one that is kept keeps its neighbours: copy what is
@@ -69,5 +73,17 @@
 //!
 //! What the profiles showed, in the order of what it brought: read buffers that were cleared for each read; a
 //! system call to write and one to poll for each delivery; large structures that were moved from layer to layer; an
-//! entry in a hash table for each publish; reference counts for each text. The rest is where it is hard to see: of the
-//! time of a 64 KiB message nine tenths are the kernel's.
+//! entry in a hash table for each publish; reference counts for each text.
+//!
+//! The cost is flat: with 100,000 publishes under way a message costs 0.95 times what it costs with a thousand, and with
+//! 1,000 consumers on one client 1.1 times what it costs with one (medians of nine interleaved rounds).
+//!
+//! What we wanted and have not got:
+//!
+//! - 64 KiB messages, consumed with acks, take 1.4 times the floor's time, not 1.2: of the profile 2 % is this crate, the
+//!   rest the kernel's, which is called more often as deliveries are handled between reads.
+//! - A tenth of the best other library's time: publishing with confirms has it at 16 bytes (a twelfth), and cannot at
+//!   1 KiB, where the floor itself takes a ninth. Consuming with acks takes a fifth at 16 bytes, a tenth at 1 KiB.
+//! - A thousand declares under way take 0.2 to 0.3 of the time of a thousand one by one where the queues exist, 0.6 where
+//!   they are made, not 0.1: RabbitMQ 3.10 spends 40 µs of its two processors on the one kind, 700 µs on the other. On one
+//!   channel or on sixty-four it is slower yet than on sixteen.

@@ -1,7 +1,8 @@
 //! Channel numbers: opened when needed, used again after success, retired after an error.
 //!
-//! Each request has a channel to itself, so that an error, which closes its channel, takes nothing else down. What
-//! goes on on a channel is decided elsewhere; here is only whose it is.
+//! Each request has a channel to itself, so that an error, which closes its channel, takes nothing else down. Where many
+//! calls are under way they share some channels: the one in error fails, and those behind it, which the broker has
+//! ignored, are made again. What goes on on a channel is decided elsewhere; here is only whose it is.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -22,11 +23,8 @@ pub(crate) const PUBLISHER: u16 = 1;
 pub(crate) enum Role {
     /// In the pool.
     Idle,
-    /// A request of that promise; kept if it may have to be made again.
-    Call {
-        promise: u64,
-        request: Option<Box<Request>>,
-    },
+    /// Calls under way, oldest first. The broker answers them in order.
+    Calls(VecDeque<Calling>),
     /// Something that was there before a loss.
     Replay(Step),
     /// A message to another program, whose reply is for that promise.
@@ -43,6 +41,14 @@ pub(crate) enum Role {
     /// Deliveries are unsettled whose promise is over.
     Settling,
     Publisher,
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(crate) struct Calling {
+    pub(crate) promise: u64,
+    /// It may have to be made again.
+    pub(crate) request: Request,
 }
 
 /// A reply that the broker owes.
@@ -108,6 +114,8 @@ pub(crate) struct Channels {
     channels: Vec<Option<Channel>>,
     /// Open and in the pool; the last one put back is taken first.
     idle: Vec<u16>,
+    /// With calls under way.
+    calling: Vec<u16>,
     /// Closed, to be opened again.
     closed: Vec<u16>,
     /// The highest number that was agreed on.
@@ -122,6 +130,7 @@ impl Channels {
         Self {
             channels: vec![None, None],
             idle: Vec::new(),
+            calling: Vec::new(),
             closed: Vec::new(),
             max: 0,
             next_epoch: epoch,
@@ -193,6 +202,7 @@ impl Channels {
 
     /// Into the pool: ready for the next request.
     pub(crate) fn put_back(&mut self, number: u16) {
+        self.calling.retain(|&calling| calling != number);
         if let Some(channel) = self.get_mut(number) {
             channel.role = Role::Idle;
             self.idle.push(number);
@@ -205,10 +215,48 @@ impl Channels {
         if matches!(channel.role, Role::Idle) {
             self.idle.retain(|&idle| idle != number);
         }
+        self.calling.retain(|&calling| calling != number);
         if number != PUBLISHER {
             self.closed.push(number);
         }
         Some(channel)
+    }
+
+    /// The channels with calls under way.
+    pub(crate) fn calling(&self) -> &[u16] {
+        &self.calling
+    }
+
+    /// Of those, the one with the fewest, and how many it has.
+    pub(crate) fn fewest_calls(&self) -> Option<(usize, u16)> {
+        let count = |number: u16| match &self.get(number)?.role {
+            Role::Calls(calls) => Some((calls.len(), number)),
+            _ => None,
+        };
+        self.calling
+            .iter()
+            .filter_map(|&number| count(number))
+            .min()
+    }
+
+    /// Whether nothing is under way there.
+    pub(crate) fn is_idle(&self, number: u16) -> bool {
+        self.get(number)
+            .is_some_and(|channel| matches!(channel.role, Role::Idle))
+    }
+
+    /// Puts a call behind those that are under way on its channel.
+    pub(crate) fn push_call(&mut self, number: u16, calling: Calling, call: Call) {
+        let Some(channel) = self.get_mut(number) else {
+            return;
+        };
+        channel.expect.push_back(Expect::Call(call));
+        if let Role::Calls(calls) = &mut channel.role {
+            calls.push_back(calling);
+        } else {
+            channel.role = Role::Calls(VecDeque::from([calling]));
+            self.calling.push(number);
+        }
     }
 
     /// Whether a channel may become free without the user's doing: some reply is outstanding.
@@ -265,9 +313,16 @@ impl Connection {
         log::debug!("the broker closed channel {number}: {error}");
         let _ = write_method(self.out.tail(), number, &ChannelCloseOk {});
         self.out.commit();
-        let Some(channel) = self.channels.retire(number) else {
+        let Some(mut channel) = self.channels.retire(number) else {
             return;
         };
+        if let Role::Calls(calls) = &mut channel.role {
+            // The broker has ignored whatever came after the one that failed.
+            let ignored = calls.drain(1.min(calls.len())..).rev();
+            for calling in ignored {
+                self.waiting.push_front((calling.promise, calling.request));
+            }
+        }
         if matches!(channel.role, Role::Publisher) {
             self.publisher_closed(&error);
         } else {
@@ -279,9 +334,12 @@ impl Connection {
     /// Every promise that goes with a channel that has gone.
     pub(super) fn fail_channel(&mut self, channel: Channel, error: &Error) {
         match channel.role {
-            Role::Call { promise, .. } | Role::Get { promise, .. } => {
-                self.settled(promise, Err(error.clone()));
+            Role::Calls(calls) => {
+                for calling in calls {
+                    self.settled(calling.promise, Err(error.clone()));
+                }
             }
+            Role::Get { promise, .. } => self.settled(promise, Err(error.clone())),
             Role::Caller { promise, deadline } => {
                 self.calls.remove(&(deadline, promise));
                 self.settled(promise, Err(error.clone()));

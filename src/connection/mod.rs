@@ -418,19 +418,25 @@ impl Connection {
             | (Expect::ConsumeOk, Method::BasicConsumeOk(_))
             | (Expect::RecoverOk(_), Method::BasicRecoverOk(_))
             | (Expect::CancelOk | Expect::Replaced(_), Method::BasicCancelOk(_)) => true,
-            (Expect::Call(call), method) => call.outcome(method).is_some(),
+            // The oldest call, or nobody.
+            (Expect::Call(_), _) => true,
             _ => false,
         };
         let expect = channel.expected(fits).ok_or_else(unexpected)?;
         match (expect, &mut channel.role) {
-            (Expect::Call(call), Role::Call { promise, request }) => {
+            (Expect::Call(call), Role::Calls(calls)) => {
                 let outcome = call.outcome(method).ok_or_else(unexpected)?;
-                let (promise, request) = (*promise, request.take());
-                if let Some(request) = request {
-                    self.topology.note(*request, &outcome);
+                if let Some(calling) = calls.pop_front() {
+                    let is_last = calls.is_empty();
+                    if self.config.options.recovery.is_some() {
+                        self.topology.note(calling.request, &outcome);
+                    }
+                    if is_last {
+                        self.channels.put_back(number);
+                    }
+                    self.serve_waiting();
+                    self.settled(calling.promise, Ok(outcome));
                 }
-                self.release(number);
-                self.settled(promise, Ok(outcome));
             }
             (Expect::Call(call), Role::Replay(_)) => {
                 let outcome = call.outcome(method).ok_or_else(unexpected)?;

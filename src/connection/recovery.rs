@@ -9,7 +9,7 @@
 //!
 //! When to try again, and where, is the driver's business. What happens while it is Recovering is in `replay.rs`.
 
-use super::channels::{Channel, Expect, Role};
+use super::channels::{Calling, Channel, Expect, Role};
 use super::consumer::Consumer;
 use super::handshake::State;
 use super::replay::Replay;
@@ -106,13 +106,16 @@ impl Connection {
             }
         }
         match channel.role {
-            Role::Call {
-                promise,
-                request: Some(request),
-            } if request.may_be_repeated() => repeated.push((promise, *request)),
-            Role::Call { promise, .. } | Role::Get { promise, .. } => {
-                self.settled(promise, Err(error.clone()));
+            Role::Calls(calls) => {
+                for Calling { promise, request } in calls {
+                    if request.may_be_repeated() {
+                        repeated.push((promise, request));
+                    } else {
+                        self.settled(promise, Err(error.clone()));
+                    }
+                }
             }
+            Role::Get { promise, .. } => self.settled(promise, Err(error.clone())),
             Role::Caller { promise, deadline } => {
                 self.calls.remove(&(deadline, promise));
                 self.settled(promise, Err(error.clone()));

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Connection;
-use super::channels::{Expect, Role};
+use super::channels::{Calling, Expect, Role};
 use super::consumer::Consumer;
 use super::encode::Target;
 use super::handshake::State;
@@ -19,6 +19,13 @@ use crate::wire::{BasicGet, ChannelOpen, EncodeError, Method, ShortStr, write_me
 
 /// The longest suffix of a consumer tag, in bytes.
 const SUFFIX_MAX: usize = 200;
+
+/// How many channels have calls under way before others join them there. Each channel costs the broker a process and
+/// some of its time, so more would be slower.
+const CALL_CHANNELS: usize = 16;
+
+/// How many calls share a channel at most: those behind a slow one wait for it.
+const CALLS_PER_CHANNEL: usize = 64;
 
 /// What a user asked for, while it waits for a channel, or for the connection.
 #[derive(Debug, Clone)]
@@ -99,6 +106,11 @@ impl Call {
 }
 
 impl Request {
+    /// Whether it is one method out, one method in.
+    fn is_call(&self) -> bool {
+        !matches!(self, Self::Get(_) | Self::Consume(_) | Self::Send(_))
+    }
+
     /// Refuses what would hit something else than was meant.
     pub(crate) fn check(&self) -> Result<()> {
         let queue = match self {
@@ -221,14 +233,28 @@ impl Connection {
             .front()
             .is_some_and(|(number, _)| *number < promise)
         {
-            let Some((channel, is_new)) = self.channels.acquire() else {
+            let Some((channel, is_new)) = self.channel_for_next() else {
                 return;
             };
-            match self.waiting.pop_front() {
-                Some((number, request)) => self.start(number, request, channel, is_new),
-                None => self.channels.put_back(channel),
+            if let Some((number, request)) = self.waiting.pop_front() {
+                self.start(number, request, channel, is_new);
             }
         }
+    }
+
+    /// A channel for the next one that waits: its own; or, for a call, one with few calls under way.
+    fn channel_for_next(&mut self) -> Option<(u16, bool)> {
+        let (_, next) = self.waiting.front()?;
+        if !next.is_call() {
+            return self.channels.acquire();
+        }
+        if self.channels.calling().len() < CALL_CHANNELS
+            && let Some(own) = self.channels.acquire()
+        {
+            return Some(own);
+        }
+        let (count, channel) = self.channels.fewest_calls()?;
+        (count < CALLS_PER_CHANNEL).then_some((channel, false))
     }
 
     /// Those who wait when no channel will come free by itself would wait for ever.
@@ -254,7 +280,7 @@ impl Connection {
                 self.out.tail().truncate(mark);
                 if is_new {
                     self.channels.retire(channel);
-                } else {
+                } else if self.channels.is_idle(channel) {
                     self.channels.put_back(channel);
                 }
                 self.settled(number, Err(error));
@@ -272,12 +298,11 @@ impl Connection {
             Request::Send(sending) => self.start_sending(number, *sending, channel),
             request => {
                 let call = self.write_call(&request, channel)?;
-                let keep = self.config.options.recovery.is_some();
-                let role = Role::Call {
+                let calling = Calling {
                     promise: number,
-                    request: keep.then(|| Box::new(request)),
+                    request,
                 };
-                self.occupy(channel, role, [Expect::Call(call)]);
+                self.channels.push_call(channel, calling, call);
                 Ok(())
             }
         }

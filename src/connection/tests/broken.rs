@@ -281,7 +281,7 @@ fn a_peer_that_breaks_the_protocol_ends_the_connection() {
             got,
             published,
         } = busy();
-        let waiting = script.declare("waits");
+        let waiting = script.request(Request::Get(Get::new("waits")));
         script.send_bytes(&bytes);
         assert_eq!(written_close(&mut script), close, "{what}");
         script.expect_nothing();
@@ -410,7 +410,7 @@ fn a_lost_socket_tells_what_was_not_sent_from_what_may_have_arrived() {
         script.publish("", "a", "b"),
         script.publish("", "a", vec![b'x'; 100_000]),
     ];
-    let waiting = script.declare("waits");
+    let waiting = script.request(Request::Get(Get::new("waits")));
     script.disconnect(Broken::Eof);
     for promise in [consumer, declared, got, waiting] {
         assert_matches!(
