@@ -44,6 +44,9 @@ static CLIENTS: AtomicU32 = AtomicU32::new(0);
 ///
 /// Requests made while the connection is being opened wait for it. Without a connection they fail with
 /// [`Error::NotConnected`].
+///
+/// A panic in a callback goes through to whoever waits or loops; one who catches it has a client that is whole: what the
+/// callback asked for is under way, its delivery is dropped unsettled, and a consumer keeps its callback.
 #[derive(Debug)]
 pub struct Client {
     id: u32,
@@ -298,7 +301,7 @@ impl Client {
     /// # Errors
     /// Those of [`basic_consume`](Self::basic_consume). When one queue fails, or is deleted, the whole consumer ends.
     pub fn basic_consume_multi(&mut self, consumers: ConsumeMulti) -> Promise<Delivery> {
-        Promise::new(self.driver.consume(Request::Consume(consumers)))
+        Promise::new(self.driver.consume(consumers))
     }
 
     /// Changes the [prefetch](https://www.rabbitmq.com/docs/consumer-prefetch) of a consumer while it runs; 0 sets no
@@ -311,11 +314,13 @@ impl Client {
     /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended, and with [`Error::InvalidArgument`]
     /// if an exclusive consumer, or one of a stream, is to get more: those cannot be replaced without a gap.
     pub fn basic_qos(&mut self, consumer: Promise<Delivery>, prefetch_count: u16) -> Promise<()> {
-        Promise::new(
-            self.of_consumer(consumer.id(), |connection, number, consumer| {
-                connection.qos(number, consumer, prefetch_count);
-            }),
-        )
+        let asked = self.of_consumer(consumer.id(), |connection, number, consumer| {
+            connection.qos(number, consumer, prefetch_count);
+        });
+        if let Some((inbox, all)) = self.driver.promises.inbox_of(consumer.id()) {
+            inbox.set_prefetch(prefetch_count, all);
+        }
+        Promise::new(asked)
     }
 
     /// Cancels a consumer, with all its queues. Deliveries that have come before can still be waited for; the
@@ -326,11 +331,13 @@ impl Client {
     /// # Errors
     /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended.
     pub fn basic_cancel(&mut self, consumer: Promise<Delivery>) -> Promise<CancelOk> {
-        Promise::new(
-            self.of_consumer(consumer.id(), |connection, number, consumer| {
-                connection.cancel(number, consumer);
-            }),
-        )
+        let asked = self.of_consumer(consumer.id(), |connection, number, consumer| {
+            connection.cancel(number, consumer);
+        });
+        if let Some((inbox, all)) = self.driver.promises.inbox_of(consumer.id()) {
+            inbox.set_ending(all);
+        }
+        Promise::new(asked)
     }
 
     /// Asks the broker to give all deliveries of a consumer that are not settled again

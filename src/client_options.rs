@@ -36,6 +36,7 @@ pub struct ClientOptions {
     pub(crate) auth_mechanisms: Vec<AuthMechanism>,
     pub(crate) tls: TlsOptions,
     pub(crate) high_water_mark: usize,
+    pub(crate) unread_high_water_mark: usize,
     pub(crate) blocking_publish: bool,
     pub(crate) blocked_timeout: Option<Duration>,
     pub(crate) resend: bool,
@@ -81,6 +82,7 @@ impl Default for ClientOptions {
             auth_mechanisms: Vec::new(),
             tls: TlsOptions::default(),
             high_water_mark: 16 * 1024 * 1024,
+            unread_high_water_mark: 64 * 1024 * 1024,
             blocking_publish: true,
             blocked_timeout: None,
             resend: true,
@@ -266,6 +268,19 @@ impl ClientOptions {
     #[must_use]
     pub fn high_water_mark(mut self, bytes: usize) -> Self {
         self.high_water_mark = bytes;
+        self
+    }
+
+    /// How many bytes of deliveries that nobody has read the client keeps before it reads no further; 64 MiB by default.
+    /// Some more may be kept: what was read at once, or one message, however large.
+    ///
+    /// Only consumers without a bound count: those without a `prefetch_count`, or with `no_ack`. At the mark the broker
+    /// keeps the rest, and so any answer that is behind it: a wait for anything else, or a loop that has no callback to
+    /// run, ends with [`Error::UnreadDeliveries`](crate::Error::UnreadDeliveries). Reading goes on once deliveries have
+    /// been taken (`wait` for their promise, or run their callback in a loop), or their consumer is cancelled.
+    #[must_use]
+    pub fn unread_high_water_mark(mut self, bytes: usize) -> Self {
+        self.unread_high_water_mark = bytes;
         self
     }
 

@@ -15,6 +15,7 @@ use crate::dialer::{Dialer, Host};
 use crate::error::{Broken, Error, Result};
 use crate::lookup::Lookup;
 use crate::message::{Delivery, Message};
+use crate::options::ConsumeMulti;
 use crate::outcome::{Connected, Outcome};
 use crate::promise::{PromiseId, Promises};
 use crate::reactor::{Inlet, Reactor, after, now};
@@ -114,8 +115,9 @@ impl Driver {
         match &mut self.connection {
             Some(connection) => {
                 connection.close(promise.number);
-                self.deadline = Some(Deadline {
-                    at: after(now(), self.options.connect_timeout_or_default()),
+                let limit = self.options.connect_timeout_or_default();
+                self.deadline.get_or_insert_with(|| Deadline {
+                    at: after(now(), limit),
                     what: "closing",
                 });
                 self.collect();
@@ -146,10 +148,12 @@ impl Driver {
     }
 
     /// A promise of deliveries.
-    pub(crate) fn consume(&mut self, request: Request) -> PromiseId {
-        let promise = self.promises.consumer();
+    pub(crate) fn consume(&mut self, consumers: ConsumeMulti) -> PromiseId {
+        let promise = self
+            .promises
+            .consumer(consumers.prefetch_count, consumers.no_ack);
         self.tell(promise, |connection, number| {
-            connection.request(number, request)
+            connection.request(number, Request::Consume(consumers));
         });
         promise
     }
@@ -327,6 +331,7 @@ impl Driver {
     pub(crate) fn flush(&mut self) {
         self.has_news = false;
         self.is_present();
+        self.reactor.set_paused(self.is_full());
         let Some(connection) = &mut self.connection else {
             return;
         };
@@ -347,8 +352,30 @@ impl Driver {
         }
     }
 
+    /// Whether so much lies unread that the socket must wait. Only an open connection can wait: any other has an answer
+    /// to come.
+    pub(crate) fn is_full(&self) -> bool {
+        self.promises.backlog().unbounded_bytes >= self.options.unread_high_water_mark
+            && self.is_open()
+    }
+
+    /// The way out of a wait, or a loop, that could only end by reading more.
+    pub(crate) fn check_unread(&self) -> Result<()> {
+        if self.is_full() {
+            let bytes = self.promises.backlog().unbounded_bytes;
+            return Err(Error::UnreadDeliveries(bytes));
+        }
+        Ok(())
+    }
+
+    /// Whether there is something to read that no poll will tell of again.
+    pub(crate) fn can_read(&self) -> bool {
+        self.reactor.has_unread() && !self.is_full()
+    }
+
     /// Reads what there is, within reason.
     pub(crate) fn read(&mut self) {
+        self.reactor.set_paused(self.is_full());
         if !self.reactor.is_readable() {
             return;
         }
@@ -371,6 +398,12 @@ impl Driver {
     /// Sees to every timer whose time has come.
     pub(crate) fn handle_timeout(&mut self) {
         let now = now();
+        if self.is_full()
+            && let Some(connection) = &mut self.connection
+        {
+            // Where nobody reads, silence says nothing.
+            connection.postpone_silence(now);
+        }
         self.handle_dialing(now);
         if self.deadline.is_some_and(|deadline| now >= deadline.at)
             && let Some(Deadline { what, .. }) = self.deadline.take()

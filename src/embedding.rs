@@ -21,15 +21,28 @@ impl Client {
         self.as_fd().map(|fd| fd.as_raw_fd())
     }
 
-    /// The socket is readable: reads it empty. No callback runs; see [`run_any_callbacks`](Self::run_any_callbacks).
+    /// The socket is readable: reads it empty, as far as it [should](Self::needs_read). No callback runs; see
+    /// [`run_any_callbacks`](Self::run_any_callbacks).
     pub fn on_read(&mut self) {
         self.driver.is_present();
         self.driver.reactor.set_readable();
+        self.read_empty();
+    }
+
+    fn read_empty(&mut self) {
+        self.driver.read();
         while self.driver.reactor.is_readable() {
             self.driver.read();
         }
         // Answers to the peer should not wait for the next event.
         self.driver.flush();
+    }
+
+    /// Whether the client wants to read: not while the deliveries that nobody has read have reached their
+    /// [mark](crate::ClientOptions::unread_high_water_mark). Then [`on_read`](Self::on_read) reads nothing, and a poll
+    /// that tells again and again what is readable should not be asked for it.
+    pub fn needs_read(&self) -> bool {
+        !self.driver.is_full()
     }
 
     /// The socket is writable: writes as much as it takes.
@@ -50,16 +63,19 @@ impl Client {
     /// How long until [`on_timeout`](Self::on_timeout) or [`run_any_callbacks`](Self::run_any_callbacks) has to be
     /// called; `None`: not before the socket is ready. Ask anew after any other call.
     pub fn next_timeout(&self) -> Option<Duration> {
-        if self.has_work() {
+        if self.has_work() || self.driver.can_read() {
             return Some(Duration::ZERO);
         }
         let next = self.driver.next_timeout()?;
         Some(next.saturating_duration_since(now()))
     }
 
-    /// Sees to every timer whose time has come: heartbeats, and the limits of connect and close. It is never too early
-    /// to call it.
+    /// Sees to every timer whose time has come: heartbeats, and the limits of connect and close; and reads on where
+    /// it stopped before all was read. It is never too early to call it.
     pub fn on_timeout(&mut self) {
+        if self.driver.can_read() {
+            self.read_empty();
+        }
         self.driver.handle_timeout();
         self.driver.flush();
     }

@@ -131,6 +131,15 @@ pub enum Error {
     )]
     NoFreeChannel(u16),
 
+    /// Deliveries that nobody has read come to this many bytes, which is the client's
+    /// [mark](crate::ClientOptions::unread_high_water_mark): what was waited for is behind them, and could only come by
+    /// reading more.
+    #[error(
+        "{0} bytes of deliveries are unread, and the client reads no more of them: wait for their consumer, loop if it \
+         has a callback, cancel it, or give it a prefetch_count"
+    )]
+    UnreadDeliveries(usize),
+
     /// The text is no AMQP URL.
     #[error("invalid URL: {0}")]
     InvalidUrl(String),
@@ -331,10 +340,15 @@ pub(crate) struct Printable<'a>(pub(crate) &'a str);
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| match c {
-            c if c.is_control() => write!(f, "{}", c.escape_default()),
+            c if c.is_control() || is_steering(c) => write!(f, "{}", c.escape_default()),
             c => write!(f, "{c}"),
         })
     }
+}
+
+/// Ends of lines and turns of direction that are no control characters to Unicode, but to a terminal.
+fn is_steering(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl Error {

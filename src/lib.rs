@@ -97,13 +97,13 @@
 //! In an event loop of the program's own:
 //!
 //! ```no_run
-//! # fn poll(fd: Option<std::os::fd::BorrowedFd<'_>>, write: bool, timeout: Option<std::time::Duration>) -> (bool, bool) { (true, write) }
+//! # fn poll(fd: Option<std::os::fd::BorrowedFd<'_>>, read: bool, write: bool, timeout: Option<std::time::Duration>) -> (bool, bool) { (true, write) }
 //! # #[cfg(unix)]
 //! # fn drive(mut client: puka::Client) {
 //! loop {
 //!     client.run_any_callbacks();
 //!     let timeout = client.next_timeout(); // when the client wants to be called anyway
-//!     let (readable, writable) = poll(client.as_fd(), client.needs_write(), timeout);
+//!     let (readable, writable) = poll(client.as_fd(), client.needs_read(), client.needs_write(), timeout);
 //!     if readable { client.on_read(); }
 //!     if writable { client.on_write(); }
 //!     client.on_timeout();
@@ -146,6 +146,7 @@ mod embedding;
 mod error;
 mod group;
 mod handle;
+mod inbox;
 mod lookup;
 mod message;
 mod numbers;

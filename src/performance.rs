@@ -26,7 +26,8 @@
 //!
 //! # Consuming
 //! **Set a prefetch.** A few hundred keep a quick consumer busy; without one (0) the broker sends what the queue has, and
-//! it lies in this program's memory. A prefetch of 1 is a round trip for each message.
+//! it lies in this program's memory, up to a [mark](crate::ClientOptions::unread_high_water_mark). A prefetch of 1 is a
+//! round trip for each message.
 //!
 //! Callbacks in a loop are the quickest: what has come is handled before the socket is looked at again, though not for
 //! longer than a tenth of a millisecond or 1024 calls (a callback that takes longer than that is followed by a look at

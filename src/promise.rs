@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::Client;
 use crate::error::{Error, Result};
+use crate::inbox::{Backlog, Inbox};
 use crate::message::Delivery;
 use crate::numbers::Numbers;
 use crate::outcome::{Answer, Item, Outcome};
@@ -177,10 +178,7 @@ enum State {
     /// Its reply.
     Done(Result<Outcome>),
     /// A consumer; the end comes after all deliveries.
-    Consumer {
-        deliveries: VecDeque<Box<Delivery>>,
-        end: Option<Error>,
-    },
+    Consumer { inbox: Inbox, end: Option<Error> },
 }
 
 struct Entry {
@@ -195,7 +193,7 @@ impl Entry {
         match &self.state {
             State::Waiting => false,
             State::Done(_) => true,
-            State::Consumer { deliveries, end } => !deliveries.is_empty() || end.is_some(),
+            State::Consumer { inbox, end } => !inbox.is_empty() || end.is_some(),
         }
     }
 
@@ -204,7 +202,7 @@ impl Entry {
         match &self.state {
             State::Waiting => false,
             State::Done(_) => true,
-            State::Consumer { deliveries, end } => deliveries.is_empty() && end.is_some(),
+            State::Consumer { inbox, end } => inbox.is_empty() && end.is_some(),
         }
     }
 }
@@ -214,8 +212,8 @@ pub(crate) struct Promises {
     client: u32,
     last: u64,
     entries: HashMap<u64, Entry, BuildHasherDefault<NumberHasher>>,
-    /// How many deliveries wait to be taken.
-    backlog: usize,
+    /// The deliveries that wait to be taken.
+    backlog: Backlog,
     /// Promises with a result and a callback, in the order in which they became ready.
     ready: VecDeque<u64>,
     /// Publishes under way that have no callback.
@@ -251,7 +249,7 @@ impl Promises {
             client,
             last: 0,
             entries: HashMap::default(),
-            backlog: 0,
+            backlog: Backlog::default(),
             ready: VecDeque::new(),
             publishing: Numbers::default(),
             succeeded: Ranges::default(),
@@ -273,11 +271,26 @@ impl Promises {
     }
 
     /// A promise of deliveries, and an end.
-    pub(crate) fn consumer(&mut self) -> PromiseId {
+    pub(crate) fn consumer(&mut self, prefetch_count: u16, no_ack: bool) -> PromiseId {
         self.add(State::Consumer {
-            deliveries: VecDeque::new(),
+            inbox: Inbox::new(prefetch_count, no_ack),
             end: None,
         })
+    }
+
+    /// The inbox of a consumer of this client's, and the account of all.
+    pub(crate) fn inbox_of(&mut self, id: PromiseId) -> Option<(&mut Inbox, &mut Backlog)> {
+        if id.client != self.client {
+            return None;
+        }
+        self.inbox(id.number)
+    }
+
+    fn inbox(&mut self, number: u64) -> Option<(&mut Inbox, &mut Backlog)> {
+        match &mut self.entries.get_mut(&number)?.state {
+            State::Consumer { inbox, .. } => Some((inbox, &mut self.backlog)),
+            _ => None,
+        }
     }
 
     fn add(&mut self, state: State) -> PromiseId {
@@ -343,9 +356,8 @@ impl Promises {
 
     pub(crate) fn deliver(&mut self, number: u64, delivery: Box<Delivery>) {
         if let Some(entry) = self.entries.get_mut(&number) {
-            if let State::Consumer { deliveries, .. } = &mut entry.state {
-                deliveries.push_back(delivery);
-                self.backlog += 1;
+            if let State::Consumer { inbox, .. } = &mut entry.state {
+                inbox.push(delivery, &mut self.backlog);
             }
             if entry.callback.is_some() && !entry.queued {
                 entry.queued = true;
@@ -358,27 +370,22 @@ impl Promises {
     pub(crate) fn next_delivery(&mut self, number: u64) -> Option<Box<Delivery>> {
         let entry = self.entries.get_mut(&number)?;
         match &mut entry.state {
-            State::Consumer { deliveries, .. } if entry.callback.is_none() => {
-                let delivery = deliveries.pop_front()?;
-                self.backlog -= 1;
-                Some(delivery)
+            State::Consumer { inbox, .. } if entry.callback.is_none() => {
+                inbox.pop(&mut self.backlog)
             }
             _ => None,
         }
     }
 
-    /// How many deliveries wait to be taken.
-    pub(crate) fn backlog(&self) -> usize {
-        self.backlog
+    /// The deliveries that wait to be taken.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// The deliveries of a consumer that nobody has read will come again.
     pub(crate) fn drop_deliveries(&mut self, number: u64) {
-        if let Some(entry) = self.entries.get_mut(&number)
-            && let State::Consumer { deliveries, .. } = &mut entry.state
-        {
-            self.backlog -= deliveries.len();
-            deliveries.clear();
+        if let Some((inbox, all)) = self.inbox(number) {
+            inbox.clear(all);
         }
     }
 
@@ -430,11 +437,8 @@ impl Promises {
         let item = match &mut entry.state {
             State::Waiting => return None,
             State::Done(_) => None,
-            State::Consumer { deliveries, end } => match deliveries.pop_front() {
-                Some(delivery) => {
-                    self.backlog -= 1;
-                    Some(Ok(Item::Delivery(delivery)))
-                }
+            State::Consumer { inbox, end } => match inbox.pop(&mut self.backlog) {
+                Some(delivery) => Some(Ok(Item::Delivery(delivery))),
                 None => Some(Err(end.clone()?)),
             },
         };

@@ -48,6 +48,8 @@ pub(crate) struct Reactor {
     /// Made when first needed: a program with its own poll never needs it.
     poll: Option<(Poll, Events)>,
     socket: Option<Socket>,
+    /// What is readable is not to be read for now.
+    is_paused: bool,
     /// Another poll to which the user gave the client: each new socket goes there, too.
     #[cfg(unix)]
     registered: Option<(mio::Registry, Token, Interest)>,
@@ -114,6 +116,7 @@ impl Reactor {
         Self {
             poll: None,
             socket: None,
+            is_paused: false,
             #[cfg(unix)]
             registered: None,
         }
@@ -273,6 +276,17 @@ impl Reactor {
     }
 
     pub(crate) fn is_readable(&self) -> bool {
+        let is_readable = |socket: &Socket| socket.is_readable;
+        !self.is_paused && self.socket.as_ref().is_some_and(is_readable)
+    }
+
+    /// Whether what is readable is left unread.
+    pub(crate) fn set_paused(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+    }
+
+    /// Whether a poll has told of bytes that were not read, be it for a pause.
+    pub(crate) fn has_unread(&self) -> bool {
         self.socket
             .as_ref()
             .is_some_and(|socket| socket.is_readable)

@@ -1,5 +1,6 @@
 //! Waiting and looping: the only places where callbacks run.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,10 +32,13 @@ impl Client {
     /// given twice: then `wait` returns [`Error::HandledByCallback`].
     ///
     /// Results that nobody waits for are kept, but of requests other than successful publishes only the last 65,536.
+    /// Deliveries that nobody reads are kept up to a [mark](crate::ClientOptions::unread_high_water_mark).
     ///
     /// # Errors
     /// Those of the request. [`Error::UnknownPromise`] if the result was given out before, [`Error::ForeignPromise`] for
-    /// a promise of another client, [`Error::Poll`] if the system's poll fails.
+    /// a promise of another client, [`Error::UnreadDeliveries`] if the result might be behind more deliveries than the
+    /// client keeps, [`Error::Poll`] if the system's poll fails. After the last two, the promise can still be waited
+    /// for.
     pub fn wait<T: Answer>(&mut self, promise: Promise<T>) -> Result<T> {
         match self.wait_until(promise.id(), None)? {
             Some(item) => T::from_item(item, self),
@@ -66,7 +70,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an empty list, [`Error::UnknownPromise`] or [`Error::ForeignPromise`] if one of
-    /// them has no result to wait for, [`Error::Poll`]. What the promise itself came to is in the pair.
+    /// them has no result to wait for, [`Error::UnreadDeliveries`], [`Error::Poll`]. What the promise itself came to is in the pair.
     pub fn wait_any<T: Answer>(
         &mut self,
         promises: &[Promise<T>],
@@ -94,7 +98,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of [`wait_any`](Self::wait_any).
+    /// Those of [`wait_any`](Self::wait_any); [`Error::UnreadDeliveries`].
     pub fn wait_ready(&mut self, promises: &[PromiseId]) -> Result<PromiseId> {
         if promises.is_empty() {
             return Err(Error::InvalidArgument(
@@ -109,6 +113,7 @@ impl Client {
                     return Ok(id);
                 }
             }
+            self.driver.check_unread()?;
             self.driver.turn(None)?;
         }
     }
@@ -142,6 +147,7 @@ impl Client {
             if self.check(id)? == Look::Ready {
                 break;
             }
+            self.driver.check_unread()?;
             // At least one turn: a limit of zero still looks at the socket.
             if turned && until.is_some_and(|until| now() >= until) {
                 return Ok(None);
@@ -190,18 +196,22 @@ impl Client {
             }
             Callback::Each(callback) => callback,
         };
-        callback(self, item);
-        let mut count = 1;
-        while count < limit
-            && !self.is_broken
-            && let Some(delivery) = self.driver.promises.next_delivery(number)
-        {
-            callback(self, Ok(Item::Delivery(delivery)));
-            count += 1;
-        }
+        // Whatever the callback does, its consumer does not lose it: what a panic leaves is a client in its right mind.
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            callback(self, item);
+            let mut count = 1;
+            while count < limit
+                && !self.is_broken
+                && let Some(delivery) = self.driver.promises.next_delivery(number)
+            {
+                callback(self, Ok(Item::Delivery(delivery)));
+                count += 1;
+            }
+            count
+        }));
         let promises = &mut self.driver.promises;
         promises.restore(number, Callback::Each(callback));
-        count
+        ran.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback) {
@@ -250,7 +260,8 @@ impl Client {
     }
 
     /// Waits for that long, and keeps the connection alive meanwhile: heartbeats go out and are seen, what is to be
-    /// written is written. No promise's callback runs.
+    /// written is written. No promise's callback runs. Deliveries collect up to a
+    /// [mark](crate::ClientOptions::unread_high_water_mark); what is beyond stays with the broker.
     ///
     /// A program that computes for long and has [`heartbeat`](crate::ClientOptions::heartbeat)s can call this now and
     /// then, with no time at all.
@@ -280,9 +291,12 @@ impl Client {
                 self.on_event = Some(callback);
                 return;
             };
-            (callback.0)(self, event);
+            let ran = catch_unwind(AssertUnwindSafe(|| (callback.0)(self, event)));
             // Unless the callback itself has set another.
             self.on_event.get_or_insert(callback);
+            if let Err(panic) = ran {
+                resume_unwind(panic);
+            }
         }
     }
 
@@ -306,7 +320,7 @@ impl Client {
 
     /// Whether a loop should read: not while its callbacks have more to do than they can in one go.
     fn wants_more(&self) -> bool {
-        !self.has_work() || self.driver.promises.backlog() < BATCH
+        !self.has_work() || self.driver.promises.backlog().count < BATCH
     }
 
     /// Runs the callbacks of the promises that are ready now, each once at most, and what other threads have asked for;
@@ -331,7 +345,7 @@ impl Client {
     /// # Errors
     /// The connection's end, once all callbacks have been told of it and none has connected anew:
     /// [`Error::ConnectionBroken`], the broker's word, or [`Error::NotConnected`] if there never was one.
-    /// [`Error::Poll`].
+    /// [`Error::UnreadDeliveries`] of consumers without a callback, [`Error::Poll`].
     pub fn loop_forever(&mut self) -> Result<()> {
         loop_until(&mut [self], None)
     }
@@ -421,6 +435,11 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
             return Ok(());
         }
         let has_work = clients.iter().any(|client| client.has_work());
+        if !has_work {
+            clients
+                .iter()
+                .try_for_each(|client| client.driver.check_unread())?;
+        }
         let until = if has_work { Some(now()) } else { until };
         match (&mut group, &mut *clients) {
             (None, [client]) => client.driver.turn_and(client.wants_more(), until)?,

@@ -88,9 +88,7 @@ pub(crate) enum State {
     /// What was there before the loss is being made again.
     Recovering,
     Open,
-    Closing {
-        close: u64,
-    },
+    Closing,
     Over,
 }
 
@@ -105,7 +103,7 @@ impl State {
     }
 
     pub(crate) fn is_closing(self) -> bool {
-        matches!(self, Self::Closing { .. })
+        matches!(self, Self::Closing)
     }
 
     pub(crate) fn is_over(self) -> bool {
@@ -125,6 +123,7 @@ impl Connection {
         Self {
             state: State::Start,
             connect: Some(connect),
+            closes: Vec::new(),
             retry: false,
             failure: None,
             now: config.now,
@@ -163,14 +162,16 @@ impl Connection {
                 };
                 let _ = write_method(self.out.tail(), 0, &bye);
                 self.out.commit();
-                self.state = State::Closing { close };
+                self.state = State::Closing;
+                self.closes.push(close);
             }
+            State::Closing => self.closes.push(close),
             // Nothing is open yet that would have to be closed in order.
             State::Suspended | State::Start | State::Tune | State::Opening | State::Recovering => {
                 self.end(&Error::Closed);
                 self.settled(close, Ok(Outcome::Done));
             }
-            State::Closing { .. } | State::Over => self.settled(close, Err(Error::Closed)),
+            State::Over => self.settled(close, Err(Error::Closed)),
         }
     }
 
@@ -225,17 +226,20 @@ impl Connection {
                 self.opened();
                 Ok(())
             }
-            (State::Closing { close }, Method::ConnectionCloseOk(_)) => {
+            (State::Closing, Method::ConnectionCloseOk(_)) => {
                 log::debug!("connection closed");
+                let closes = std::mem::take(&mut self.closes);
                 self.end(&Error::Closed);
-                self.settled(close, Ok(Outcome::Done));
+                for close in closes {
+                    self.settled(close, Ok(Outcome::Done));
+                }
                 Ok(())
             }
             (_, Method::ConnectionClose(close)) => {
                 self.closed_by_broker(close);
                 Ok(())
             }
-            (State::Closing { .. }, _) => Ok(()),
+            (State::Closing, _) => Ok(()),
             (_, Method::ConnectionBlocked(blocked)) => {
                 self.block(String::from_utf8_lossy(blocked.reason).into_owned(), now);
                 Ok(())
@@ -395,6 +399,8 @@ impl Connection {
             }
             self.out.commit();
             self.secrets.push_back(promise);
+        } else if matches!(self.state, State::Closing | State::Over) {
+            self.settled(promise, Err(Error::Closed));
         } else {
             // The login, which is yet to come, tells it.
             self.settled(promise, Ok(Outcome::Done));
@@ -423,9 +429,7 @@ impl Connection {
         if let Some(connect) = self.connect.take() {
             self.settled(connect, Err(error.clone()));
         }
-        if let State::Closing { close } = self.state
-            && !matches!(error, Error::Closed)
-        {
+        for close in std::mem::take(&mut self.closes) {
             self.settled(close, Err(error.clone()));
         }
         self.state.end();

@@ -184,6 +184,8 @@ pub(crate) struct Connection {
     state: State,
     /// The promise of the opening, until it is open.
     connect: Option<u64>,
+    /// Promises of the closing, while that takes.
+    closes: Vec<u64>,
     /// Whether there would be another socket after this one.
     retry: bool,
     /// Why there is no socket, while there is none.
@@ -496,6 +498,11 @@ impl Connection {
     /// first whether something is there to be read.
     pub(crate) fn is_silent(&self, now: Instant) -> bool {
         matches!(self.heartbeat.due(now), Due::GiveUp(_))
+    }
+
+    /// Nobody has read, so nothing could be heard.
+    pub(crate) fn postpone_silence(&mut self, now: Instant) {
+        self.heartbeat.received(now);
     }
 
     /// Whether there are so many events that one should see to them first: they are in the cache, yet.

@@ -52,7 +52,7 @@ impl Connection {
     fn is_recoverable(&self, error: &Error) -> bool {
         let by_broker = error.reply().is_some_and(|reply| reply.from_broker);
         match self.state {
-            State::Suspended | State::Closing { .. } | State::Over => false,
+            State::Suspended | State::Closing | State::Over => false,
             // A login that is refused is refused everywhere; whatever else it was, the next host may do better.
             State::Start | State::Tune | State::Opening => {
                 !(by_broker && matches!(error, Error::AccessRefused(_)))

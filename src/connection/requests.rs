@@ -185,7 +185,7 @@ impl Connection {
             State::Open if self.blocked.is_none() => {
                 self.publish_now(number, exchange, routing_key, message)
             }
-            State::Closing { .. } | State::Over => {
+            State::Closing | State::Over => {
                 self.settled(number, Err(Error::NotSent(Box::new(Error::Closed))));
             }
             _ => {

@@ -107,6 +107,10 @@ impl FieldTable {
         true
     }
 
+    pub(crate) fn raw_len(&self) -> usize {
+        self.entries.as_ref().map_or(0, Bytes::len)
+    }
+
     /// All entries, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (ShortStr, FieldValue)> + '_ {
         self.raw().map_while(|(name, place)| {

@@ -104,6 +104,11 @@ impl Properties {
         self.timestamp = value;
     }
 
+    /// The bytes that are not in the struct itself.
+    pub(crate) fn shared_bytes(&self) -> usize {
+        self.texts().len() + self.headers.raw_len()
+    }
+
     fn texts(&self) -> &[u8] {
         self.texts.as_deref().unwrap_or_default()
     }

@@ -24,6 +24,7 @@
 mod auth;
 mod basic;
 mod blocked;
+mod callers;
 mod cancel;
 mod connection;
 mod consume;
@@ -41,3 +42,4 @@ mod recovery;
 #[allow(dead_code, reason = "other test binaries need more of it")]
 mod support;
 mod trouble;
+mod unread;

@@ -539,16 +539,19 @@ fn close_succeeds_and_everything_else_is_closed() {
     let late = script.declare("late");
     let too_late = script.publish("", "a", "too late");
     let again = script.close();
-    assert_matches!(script.result(again), Some(Err(Error::Closed)));
     // Only the answer counts now.
     script.deliver(2, "2.0.", 1, "late");
     script.deliver(77, "nobody", 1, "late");
     script.send(3, channel_close(404, "NOT_FOUND"));
     script.send(0, ChannelOpenOk::default());
     script.expect_nothing();
-    assert_matches!(script.result(close), None);
+    for close in [close, again] {
+        assert_matches!(script.result(close), None);
+    }
     script.send(0, ConnectionCloseOk {});
-    assert_matches!(script.result(close), Some(Ok(Outcome::Done)));
+    for close in [close, again] {
+        assert_matches!(script.result(close), Some(Ok(Outcome::Done)));
+    }
     for promise in [consumer, declared, got, late] {
         assert_matches!(script.result(promise), Some(Err(Error::Closed)));
     }

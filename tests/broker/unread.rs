@@ -1,0 +1,166 @@
+//! Deliveries that nobody reads: the client keeps some, and leaves the rest with the broker.
+
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use puka::{ClientOptions, Consume, Delivery, Error, Promise};
+
+use crate::support::{LIMIT, Session};
+
+const MARK: usize = 1 << 20;
+const COUNT: u64 = 2000;
+const BODY: usize = 10_000;
+
+/// A session with a small mark, and a queue that holds twenty times as much.
+fn session(options: ClientOptions) -> (Session, String) {
+    let mut session = Session::with(options.unread_high_water_mark(MARK));
+    let queue = session.queue();
+    let promises: Vec<_> = (0..COUNT)
+        .map(|number| {
+            let mut body = vec![b'x'; BODY];
+            body[..8].copy_from_slice(&number.to_be_bytes());
+            session.basic_publish("", &queue, body)
+        })
+        .collect();
+    session.wait_for_all(&promises).unwrap();
+    (session, queue)
+}
+
+fn number(delivery: &Delivery) -> u64 {
+    u64::from_be_bytes(delivery.body[..8].try_into().unwrap())
+}
+
+/// Waits for something that is behind all deliveries.
+fn fill(session: &mut Session) -> Promise<Option<Delivery>> {
+    loop {
+        let behind = session.basic_get("puka-nowhere");
+        // Else it came before so much had.
+        if let Err(Error::UnreadDeliveries(bytes)) = session.wait(behind) {
+            assert!((MARK..MARK + (1 << 20)).contains(&bytes), "{bytes}");
+            return behind;
+        }
+    }
+}
+
+#[test]
+fn a_wait_for_what_is_behind_them_fails_and_nothing_is_lost() {
+    for (no_ack, prefetch) in [(false, 0), (true, 10)] {
+        let (mut session, queue) = session(ClientOptions::new());
+        let consume = Consume::new(&*queue)
+            .no_ack(no_ack)
+            .prefetch_count(prefetch);
+        let consumer = session.basic_consume(consume);
+        let behind = fill(&mut session);
+        let ids = [behind.id()];
+        assert!(matches!(
+            session.wait_ready(&ids),
+            Err(Error::UnreadDeliveries(_))
+        ));
+        assert!(matches!(
+            session.loop_timeout(LIMIT),
+            Err(Error::UnreadDeliveries(_))
+        ));
+        assert!(!session.needs_read());
+        for expected in 0..COUNT {
+            let delivery = session.wait_timeout(consumer, LIMIT).unwrap().unwrap();
+            assert_eq!(number(&delivery), expected);
+        }
+        assert!(matches!(session.wait(behind), Err(Error::NotFound(_))));
+        assert!(session.needs_read());
+    }
+}
+
+#[test]
+fn a_consumer_with_a_prefetch_has_its_bound_already() {
+    let (mut session, queue) = session(ClientOptions::new());
+    session.basic_consume(Consume::new(&*queue).prefetch_count(1000));
+    for _ in 0..10 {
+        session.queue_declare(&*queue).wait(&mut session).unwrap();
+    }
+}
+
+#[test]
+fn a_cancel_or_a_prefetch_gets_through() {
+    let (mut session, queue) = session(ClientOptions::new());
+    let consumer = session.basic_consume(&*queue);
+    fill(&mut session);
+    session.basic_cancel(consumer).wait(&mut session).unwrap();
+    let consumer = session.basic_consume(&*queue);
+    fill(&mut session);
+    session.basic_qos(consumer, 10).wait(&mut session).unwrap();
+    session.close().wait(&mut session).unwrap();
+}
+
+#[test]
+fn closing_waits_for_nobody_to_read_them() {
+    let (mut session, queue) = session(ClientOptions::new());
+    session.basic_consume(&*queue);
+    fill(&mut session);
+    session.close().wait(&mut session).unwrap();
+}
+
+#[test]
+fn the_connection_stays_alive_meanwhile() {
+    let (mut session, queue) = session(ClientOptions::new().heartbeat(1));
+    let consumer = session.basic_consume(&*queue);
+    let behind = fill(&mut session);
+    // More than two heartbeats.
+    session.sleep(Duration::from_secs(3)).unwrap();
+    for _ in 0..COUNT {
+        session.wait_timeout(consumer, LIMIT).unwrap().unwrap();
+    }
+    assert!(matches!(session.wait(behind), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn callbacks_in_a_loop_get_them_all() {
+    let (mut session, queue) = session(ClientOptions::new());
+    let consumer = session.basic_consume(&*queue);
+    fill(&mut session);
+    let mut expected = 0;
+    consumer.for_each(&mut session, move |client, _, delivery| {
+        let Ok(delivery) = delivery else { return };
+        assert_eq!(number(&delivery), expected);
+        expected += 1;
+        if expected == COUNT {
+            client.loop_break();
+        }
+    });
+    session.loop_forever().unwrap();
+}
+
+#[test]
+fn a_loop_of_the_programs_own_goes_on_when_they_have_been_taken() {
+    let (mut session, queue) = session(ClientOptions::new());
+    let consumer = session.basic_consume(&*queue);
+    let mut taken = Vec::new();
+    let mut poll = Poll::new().unwrap();
+    let fd = session.as_fd().unwrap().as_raw_fd();
+    poll.registry()
+        .register(&mut SourceFd(&fd), Token(0), Interest::READABLE)
+        .unwrap();
+    let mut events = Events::with_capacity(8);
+    let mut was_full = false;
+    while taken.len() < COUNT as usize {
+        session.on_write();
+        poll.poll(&mut events, session.next_timeout().or(Some(LIMIT)))
+            .unwrap();
+        if !events.is_empty() {
+            session.on_read();
+        }
+        session.on_timeout();
+        if !session.needs_read() {
+            was_full = true;
+        }
+        // Now and then somebody looks.
+        if !session.needs_read() || taken.len() > COUNT as usize * 3 / 4 {
+            while let Some(delivery) = session.wait_timeout(consumer, Duration::ZERO).unwrap() {
+                taken.push(number(&delivery));
+            }
+        }
+    }
+    assert!(was_full);
+    assert!(taken.iter().copied().eq(0..COUNT));
+}
