@@ -56,7 +56,7 @@ impl Queue {
             self.offsets.pop_front();
         }
         self.offsets.push_back((tag, offset));
-        self.next_offset = Some(offset + 1);
+        self.next_offset = Some(offset.saturating_add(1));
     }
 
     /// What a new consumer in place of one that was lost has to say.

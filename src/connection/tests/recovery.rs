@@ -297,6 +297,15 @@ fn a_consumer_of_a_stream_goes_on_behind_what_was_acknowledged() {
     }
 }
 
+#[test]
+fn behind_the_last_offset_of_a_stream_there_is_no_other() {
+    let mut script = recovering();
+    let stream = Consume::new("s").argument("x-stream-offset", "first");
+    let consumer = consume(&mut script, stream);
+    stream_delivery(&mut script, consumer, 1, i64::MAX);
+    assert_eq!(script.deliveries(consumer).len(), 1);
+}
+
 fn bind(queue: &str) -> QueueBind {
     QueueBind::new(queue, "x").routing_key("k")
 }
