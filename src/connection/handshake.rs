@@ -22,6 +22,7 @@ use super::heartbeat::Heartbeat;
 use super::input::Input;
 use super::memory::Memory;
 use super::replay::Replay;
+use super::requests::check_frame;
 use super::topology::Topology;
 use super::{Config, Connection, Fault, Output, Publisher, Violation};
 use crate::client_options::AuthMechanism;
@@ -393,7 +394,12 @@ impl Connection {
             reason: reason.as_bytes(),
         };
         if self.state.is_up() {
-            if let Err(error) = write_method(self.out.tail(), 0, &update) {
+            let out = self.out.tail();
+            let mark = out.len();
+            let written =
+                write_method(out, 0, &update).and_then(|()| check_frame(out, mark, self.frame_max));
+            if let Err(error) = written {
+                out.truncate(mark);
                 let error = Error::InvalidArgument(error.to_string());
                 return self.settled(promise, Err(error));
             }

@@ -444,3 +444,22 @@ fn confirms_are_the_brokers_only_if_it_says_so_or_the_user_insists() {
         assert_eq!(connected(&mut script).pubacks, confirmed);
     }
 }
+
+#[test]
+fn a_secret_that_no_frame_can_hold_is_refused_and_not_kept() {
+    let mut script = Script::recovering(ClientOptions::new());
+    let promise = script.promise();
+    let secret = "s".repeat(TUNE.frame_max as usize);
+    script
+        .connection
+        .update_secret(promise, secret, &"expired".into());
+    script.collect();
+    assert_matches!(script.result(promise), Some(Err(Error::InvalidArgument(_))));
+    script.expect_nothing();
+    script.lose();
+    script.connection.restart();
+    script.expect_bytes(PROTOCOL_HEADER);
+    script.send(0, start(&server_properties("3.13.7")));
+    let (_, _, response, _) = start_ok(&mut script);
+    assert_eq!(response, "\0guest\0secret");
+}
