@@ -5,9 +5,9 @@
 //! an error of one touches no other. A channel that once takes replies goes on taking them in the pool, where a late
 //! one is dropped: the next call costs no more than its message.
 
+use super::Connection;
 use super::channels::Role;
 use super::requests::{Request, Sending};
-use super::{Connection, Violation};
 use crate::error::{Error, Result};
 use crate::message::{Delivery, Response, Returned};
 use crate::outcome::Outcome;
@@ -73,20 +73,16 @@ impl Connection {
     }
 
     /// Nobody took the request.
-    pub(super) fn call_returned(
-        &mut self,
-        number: u16,
-        returned: Box<Returned>,
-    ) -> Result<(), Violation> {
-        let Some(&Role::Caller { promise, deadline }) =
-            self.channels.get(number).map(|channel| &channel.role)
-        else {
-            return Err(Violation::new(503, "basic.return where nothing was sent"));
-        };
-        self.calls.remove(&(deadline, promise));
-        self.release(number);
-        self.settled(promise, Err(Error::NoRoute(returned)));
-        Ok(())
+    pub(super) fn call_returned(&mut self, number: u16, returned: Box<Returned>) {
+        let id = returned.properties.correlation_id();
+        match self.channels.get(number).map(|channel| &channel.role) {
+            Some(&Role::Caller { promise, deadline }) if id == Some(&promise.to_string()) => {
+                self.calls.remove(&(deadline, promise));
+                self.release(number);
+                self.settled(promise, Err(Error::NoRoute(returned)));
+            }
+            _ => log::debug!("the return of a request came too late, and is dropped"),
+        }
     }
 
     /// Gives up the calls whose time is up.

@@ -210,7 +210,8 @@ impl Connection {
                 if number == PUBLISHER {
                     return self.returned(returned);
                 }
-                self.call_returned(number, returned)
+                self.call_returned(number, returned);
+                Ok(())
             }
         }
     }

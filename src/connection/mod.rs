@@ -318,9 +318,7 @@ impl Connection {
         let channel = self.channels.for_method(number, || method.name())?;
         let is_publisher = number == PUBLISHER;
         match method {
-            Method::BasicReturn(returned)
-                if is_publisher || matches!(channel.role, Role::Caller { .. }) =>
-            {
+            Method::BasicReturn(returned) if is_publisher || channel.takes_replies => {
                 let message = Message::returned(returned, &mut self.memory.arena);
                 channel.incoming = Some(Incoming::new(message));
                 Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::script::{Script, channel_close};
+use super::script::{Script, channel_close, content_of, wire_declare_ok};
 use crate::connection::{Request, Sending};
 use crate::error::Error;
 use crate::message::Message;
@@ -58,9 +58,13 @@ fn reply(script: &mut Script, channel: u16, to: u64, body: &str) {
         delivery_tag: 1,
         ..Default::default()
     };
+    script.send_content(channel, deliver, &answering(to), body.as_bytes());
+}
+
+fn answering(call: u64) -> Properties {
     let mut properties = Properties::default();
-    properties.set_correlation_id(&to.to_string());
-    script.send_content(channel, deliver, &properties, body.as_bytes());
+    properties.set_correlation_id(&call.to_string());
+    properties
 }
 
 #[track_caller]
@@ -117,6 +121,38 @@ fn a_reply_that_comes_too_late_is_dropped() {
 }
 
 #[test]
+fn a_return_that_comes_too_late_is_dropped() {
+    let mut script = Script::connected();
+    let late = call(&mut script, "nowhere", "1");
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    let returned = BasicReturn {
+        reply_code: 312,
+        reply_text: b"NO_ROUTE",
+        routing_key: b"nowhere",
+        ..Default::default()
+    };
+    let frames = content_of(2, &returned, &answering(late), &[b"1"]);
+    // Its time is up in the midst of the return.
+    let (first, rest) = frames.split_at(frames.len() / 2);
+    script.send_bytes(first);
+    script.pass(LIMIT);
+    assert_matches!(script.result(late), Some(Err(Error::NoReply(LIMIT))));
+    script.send_bytes(rest);
+    // And before a second one, on a channel that is in the pool, another call's, or somebody else's.
+    script.send_bytes(&frames);
+    let next = call(&mut script, "q", "2");
+    script.send_bytes(&frames);
+    assert_matches!(script.result(next), None);
+    reply(&mut script, 2, next, "right");
+    assert_replied(&mut script, next, "right");
+    let declared = script.declare("a");
+    script.send_bytes(&frames);
+    script.send(2, wire_declare_ok("a"));
+    assert_matches!(script.result(declared), Some(Ok(_)));
+}
+
+#[test]
 fn a_call_that_nobody_takes_or_that_the_broker_refuses_fails_alone() {
     let mut script = Script::connected();
     let calls = [0; 3].map(|_| call(&mut script, "q", "1"));
@@ -130,7 +166,7 @@ fn a_call_that_nobody_takes_or_that_the_broker_refuses_fails_alone() {
         routing_key: b"q",
         ..Default::default()
     };
-    script.send_content(2, returned, &Properties::default(), b"1");
+    script.send_content(2, returned, &answering(calls[0]), b"1");
     assert_matches!(script.result(calls[0]), Some(Err(Error::NoRoute(_))));
     script.send(3, channel_close(404, "NOT_FOUND - no exchange"));
     script.expect(3, ChannelCloseOk {});
