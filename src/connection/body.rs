@@ -12,6 +12,9 @@ use bytes::Bytes;
 /// Bodies of this size or more have a buffer of their own.
 pub(super) const LARGE: usize = 8 * 1024;
 
+/// So much is allocated at once for a frame of which only the head is here: its size is the peer's word.
+pub(super) const AT_ONCE: usize = 1024 * 1024;
+
 /// How much free memory is kept for bodies to come.
 const POOL_MAX: usize = 4 * 1024 * 1024;
 
@@ -89,11 +92,14 @@ impl Pool {
 }
 
 impl Body {
-    /// Where the next `count` bytes go, for which there is room.
-    pub(super) fn space(&mut self, count: usize) -> &mut [u8] {
-        self.buffer
-            .get_mut(self.len..self.len + count)
-            .unwrap_or_default()
+    /// Where the next bytes of a frame go of which `missing` are not here: some of them, if there was no room for all.
+    pub(super) fn space(&mut self, missing: usize) -> &mut [u8] {
+        if self.len == self.buffer.len() {
+            let more = missing.min(self.len.max(AT_ONCE));
+            self.buffer.resize(self.len + more, 0);
+        }
+        let end = self.buffer.len().min(self.len + missing);
+        &mut self.buffer[self.len..end]
     }
 
     /// Notes that they are there.
@@ -102,9 +108,12 @@ impl Body {
     }
 
     pub(super) fn extend(&mut self, bytes: &[u8]) {
-        let space = self.space(bytes.len());
-        space.copy_from_slice(&bytes[..space.len()]);
-        self.len += bytes.len();
+        let end = self.len + bytes.len();
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        self.buffer[self.len..end].copy_from_slice(bytes);
+        self.len = end;
     }
 }
 

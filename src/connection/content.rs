@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::body::{Body, LARGE, Pool};
+use super::body::{AT_ONCE, Body, LARGE, Pool};
 use super::channels::{Channels, Expect, PUBLISHER, Role};
 use super::memory::Memory;
 use super::publisher::MARK;
@@ -168,7 +168,8 @@ impl Connection {
         }
         let incoming = incoming(&mut self.channels, head.channel)?;
         incoming.check(head.size)?;
-        Ok(Some(incoming.room(head.size, &mut self.memory.pool)))
+        let size = head.size.min(AT_ONCE);
+        Ok(Some(incoming.room(size, &mut self.memory.pool)))
     }
 
     /// A body frame of that size is in `body`.

@@ -96,9 +96,15 @@ impl Input {
             self.buffer.resize(self.end + self.offer, 0);
         }
         let buffer = &mut self.buffer[self.end..self.end + self.offer];
-        let body = match &mut self.straight {
-            Some(straight) => straight.body.space(straight.missing),
-            None => &mut [],
+        let (body, missing) = match &mut self.straight {
+            Some(straight) => (straight.body.space(straight.missing), straight.missing),
+            None => (&mut [][..], 0),
+        };
+        // What comes behind the body would not be the frame's end.
+        let buffer = if body.len() < missing {
+            &mut []
+        } else {
+            buffer
         };
         self.offered = body.len() + buffer.len();
         [body, buffer]
@@ -174,8 +180,8 @@ impl Input {
         })
     }
 
-    /// Has the rest of the large frame that [`next`](Self::next) has told of read into `body`, which has room for its
-    /// payload.
+    /// Has the rest of the large frame that [`next`](Self::next) has told of read into `body`, which has room for what
+    /// is here of its payload.
     pub(super) fn go_straight(&mut self, head: FrameHead, mut body: Body) {
         let payload = &self.buffer[self.start + FrameHead::LEN..self.end];
         // Its end is missing, and more.

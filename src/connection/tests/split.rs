@@ -9,7 +9,8 @@ use crate::message::Message;
 use crate::options::Consume;
 use crate::wire::{
     BasicAck, BasicConsumeOk, BasicDeliver, BasicQosOk, BasicReturn, ChannelOpenOk,
-    ConfirmSelectOk, ConnectionClose, ConnectionOpenOk, FRAME_HEARTBEAT, FieldValue, Properties,
+    ConfirmSelectOk, ConnectionClose, ConnectionOpenOk, ConnectionTune, FRAME_HEARTBEAT,
+    FieldValue, Properties,
 };
 
 /// The promises of [`client`], in their order.
@@ -218,5 +219,41 @@ fn bodies_large_and_small_come_whole_however_they_are_cut() {
             let content_type = (tag % 3 == 0).then_some("text/plain");
             assert_eq!(delivery.properties.content_type(), content_type);
         }
+    }
+}
+
+#[test]
+fn a_body_frame_larger_than_what_is_allocated_for_its_head_comes_whole() {
+    const SIZE: usize = 5 << 20;
+    let deliver = BasicDeliver {
+        consumer_tag: b"2.0.",
+        delivery_tag: 1,
+        ..Default::default()
+    };
+    let body = pattern(1, SIZE);
+    let session = content_of(2, &deliver, &Properties::default(), &[&body]);
+    for size in [1_000, 70_000, 2 << 20, session.len()] {
+        let mut script = Script::new(ClientOptions::new().frame_max(0));
+        script.connect(ConnectionTune {
+            frame_max: 8 << 20,
+            ..TUNE
+        });
+        let consumer = script.consume(Consume::new("work"));
+        script.send(2, ChannelOpenOk::default());
+        for (index, piece) in session.chunks(size).enumerate() {
+            script.send_bytes(piece);
+            let room: usize = script
+                .connection
+                .read_space()
+                .iter()
+                .map(|space| space.len())
+                .sum();
+            // Twice what is here, and the buffer.
+            let most = (2 << 20).max(2 * (index + 1) * size);
+            assert!(room <= most, "room for {room} bytes");
+        }
+        let deliveries = script.deliveries(consumer);
+        assert_eq!(deliveries.len(), 1, "{size} bytes at a time");
+        assert!(deliveries[0].body == body, "{size} bytes at a time");
     }
 }
