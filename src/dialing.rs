@@ -26,8 +26,7 @@ impl Driver {
     /// Begins to connect.
     pub(crate) fn connect(&mut self) -> PromiseId {
         let promise = self.promises.single();
-        if self.begin(promise) {
-            self.is_given = false;
+        if self.begin(promise, false) {
             self.dialer.begin_round();
             self.dial();
         }
@@ -37,8 +36,7 @@ impl Driver {
     /// Begins to connect over a stream of the program's own.
     pub(crate) fn connect_over(&mut self, stream: Box<dyn Stream>) -> PromiseId {
         let promise = self.promises.single();
-        if self.begin(promise) {
-            self.is_given = true;
+        if self.begin(promise, true) {
             self.start_clock();
             let adopted = self.tls_config().and_then(|tls| {
                 let tls = tls.map(|tls| (tls, self.server_name(&self.url.host)));
@@ -54,7 +52,7 @@ impl Driver {
     }
 
     /// Makes the connection that is to get a socket; false if there is one, or may not be one.
-    fn begin(&mut self, promise: PromiseId) -> bool {
+    fn begin(&mut self, promise: PromiseId, is_given: bool) -> bool {
         let error = match self.options.frame_max_or_default() {
             _ if self.connection.is_some() => Error::AlreadyConnected,
             max @ 1..MIN_FRAME_MAX => Error::InvalidArgument(format!(
@@ -68,6 +66,8 @@ impl Driver {
                     client: self.client,
                     epoch: self.connections * EPOCHS,
                     now: now(),
+                    // A stream of the program's own cannot be had again.
+                    recovers: self.options.recovery.is_some() && !is_given,
                 };
                 self.connection = Some(Connection::new(promise.number, config));
                 self.last_error = None;

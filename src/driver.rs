@@ -44,8 +44,6 @@ pub(crate) struct Driver {
     /// What has become of the connection, if the program wants to know.
     pub(crate) notices: VecDeque<ConnectionEvent>,
     pub(crate) wants_notices: bool,
-    /// The stream was the program's own, and cannot be had again.
-    pub(crate) is_given: bool,
     presence: Presence,
     /// Whether something has come of the last [`flush`](Self::flush): then there may be nothing to sleep for.
     has_news: bool,
@@ -102,7 +100,6 @@ impl Driver {
             last_error: None,
             notices: VecDeque::new(),
             wants_notices: false,
-            is_given: false,
             presence: Presence::default(),
             has_news: false,
             flushed: now(),
@@ -223,8 +220,6 @@ impl Driver {
                 Event::Settled(number, result) => {
                     if let Ok(Outcome::Connected(_)) = result {
                         self.dialer.is_up(now());
-                        let recovers = self.options.recovery.is_some() && !self.is_given;
-                        connection.set_retry(recovers);
                     }
                     self.promises.settle(number, result);
                 }

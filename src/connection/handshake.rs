@@ -275,6 +275,7 @@ impl Connection {
         match self.connect.take() {
             Some(connect) => {
                 self.state = State::Open;
+                self.retry = self.config.recovers;
                 self.settled(connect, Ok(Outcome::Connected(connected)));
                 self.serve_early();
             }

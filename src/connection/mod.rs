@@ -95,6 +95,8 @@ pub(crate) struct Config {
     pub(crate) epoch: u64,
     /// When it begins.
     pub(crate) now: Instant,
+    /// Whether there is another socket once it was open.
+    pub(crate) recovers: bool,
 }
 
 impl Config {

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::script::{Script, channel_close, wire_declare, wire_declare_ok};
+use super::script::{
+    CONNECT, Script, TUNE, channel_close, frame_of, wire_declare, wire_declare_ok,
+};
 use crate::ClientOptions;
 use crate::connection::Request;
 use crate::error::{CancelledBy, Error};
 use crate::message::Message;
 use crate::options::{Consume, ExchangeDeclare, Get, QueueBind, QueueDeclare, QueueDelete};
 use crate::outcome::Outcome;
-use crate::recovery::{ConnectionEvent, Restored};
+use crate::recovery::{ConnectionEvent, Recovery, Restored};
 use crate::wire::{
     self, BasicAck, BasicConsumeOk, BasicDeliver, BasicPublish, BasicQosOk, ChannelCloseOk,
     ChannelOpen, ChannelOpenOk, ConfirmSelect, ConfirmSelectOk, ConnectionClose, ConnectionCloseOk,
@@ -63,6 +65,21 @@ fn declare(script: &mut Script, queue: QueueDeclare, name: &str) {
     script.methods();
     script.send(channel, wire_declare_ok(name));
     assert_matches!(script.result(promise), Some(Ok(Outcome::QueueDeclareOk(_))));
+}
+
+#[test]
+fn a_connection_that_is_lost_in_the_read_that_opens_it_recovers() {
+    let mut script = Script::new(ClientOptions::new().recovery(Recovery::new()));
+    script.frame_of_login();
+    script.send(0, TUNE);
+    let close = wire::ConnectionClose {
+        reply_code: 320,
+        ..Default::default()
+    };
+    let open_ok = frame_of(0, &wire::ConnectionOpenOk::default());
+    script.send_bytes(&[open_ok, frame_of(0, &close)].concat());
+    assert_matches!(script.result(CONNECT), Some(Ok(_)));
+    assert!(script.connection.is_suspended());
 }
 
 #[test]

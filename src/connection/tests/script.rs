@@ -62,6 +62,7 @@ impl Script {
         };
         let config = Config {
             login,
+            recovers: options.recovery.is_some(),
             options,
             client: 7,
             epoch: EPOCH,
@@ -106,9 +107,7 @@ impl Script {
 
     /// A connection that will have another socket when it loses this one.
     pub(super) fn recovering(options: ClientOptions) -> Self {
-        let mut script = Self::connected_with(options.recovery(Recovery::new()));
-        script.connection.set_retry(true);
-        script
+        Self::connected_with(options.recovery(Recovery::new()))
     }
 
     /// The socket is lost.
