@@ -129,6 +129,7 @@
 //   reactor.rs      mio (group.rs: several)  transport/    the socket, TLS
 //   connection/     the protocol, without socket or clock
 //   wire/           AMQP 0-9-1 bytes
+//   fuzzing.rs      all of it, for the fuzzers in tests/fuzz
 
 // The README's programs compile, too.
 #[cfg(doctest)]
@@ -144,6 +145,9 @@ mod dialing;
 mod driver;
 mod embedding;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod handle;
 mod inbox;

@@ -3,6 +3,8 @@
 //! The socket is read into one buffer, which is allocated and cleared once; frames are looked at where they are. Of a
 //! large body frame only the beginning gets there: the rest is read straight into the body.
 
+#[cfg(any(test, fuzzing))]
+use super::body::AT_ONCE;
 use super::body::{Body, LARGE};
 use crate::wire::{
     BasicDeliver, ContentHeader, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, Frame,
@@ -209,5 +211,82 @@ impl Input {
             }
             Some(&other) => Err(FrameError::End(other)),
         }
+    }
+}
+
+/// All frames that come in these pieces, and the error behind them; `quick` looks for whole deliveries first.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_in_pieces<'a>(
+    pieces: impl Iterator<Item = &'a [u8]>,
+    frame_max: usize,
+    quick: bool,
+) -> (Vec<crate::wire::OwnedFrame>, Option<FrameError>) {
+    let mut input = Input::default();
+    let mut frames = Vec::new();
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            let mut filled = 0;
+            for space in input.space() {
+                filled += std::io::Read::read(&mut piece, space).unwrap_or_default();
+            }
+            input.filled(filled);
+            if let Err(error) = take_frames(&mut input, frame_max, quick, &mut frames) {
+                return (frames, Some(error));
+            }
+        }
+    }
+    (frames, None)
+}
+
+#[cfg(any(test, fuzzing))]
+fn take_frames(
+    input: &mut Input,
+    frame_max: usize,
+    quick: bool,
+    frames: &mut Vec<crate::wire::OwnedFrame>,
+) -> Result<(), FrameError> {
+    use crate::wire::{OwnedFrame, WireMethod};
+    use bytes::{Bytes, BytesMut};
+
+    let mut pool = super::body::Pool::default();
+    loop {
+        if quick && let Some(plain) = input.next_plain_delivery(frame_max) {
+            let mut method = BytesMut::new();
+            // What was read is not too long to be written.
+            let _ = plain.deliver.encode(&mut method);
+            let mut header = BytesMut::zeroed(14);
+            header[4..12].copy_from_slice(&(plain.body.len() as u64).to_be_bytes());
+            let payloads = [
+                (FRAME_METHOD, method.freeze()),
+                (FRAME_HEADER, header.freeze()),
+                (FRAME_BODY, Bytes::copy_from_slice(plain.body)),
+            ];
+            frames.extend(payloads.map(|(kind, payload)| OwnedFrame {
+                kind,
+                channel: plain.channel,
+                payload,
+            }));
+            continue;
+        }
+        let (kind, channel, payload) = match input.next(frame_max)? {
+            Next::Incomplete => return Ok(()),
+            Next::Large(head) => {
+                let mut body = Body::default();
+                let size = head.size.min(AT_ONCE);
+                pool.reserve(&mut body, size, head.size as u64);
+                input.go_straight(head, body);
+                continue;
+            }
+            Next::Frame(frame) => {
+                let payload = Bytes::copy_from_slice(frame.payload);
+                (frame.kind, frame.channel, payload)
+            }
+            Next::Straight(frame) => (FRAME_BODY, frame.channel, pool.finish(frame.body)),
+        };
+        frames.push(OwnedFrame {
+            kind,
+            channel,
+            payload,
+        });
     }
 }

@@ -57,6 +57,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use handshake::Login;
+#[cfg(any(test, fuzzing))]
+pub(crate) use input::read_in_pieces;
 pub(crate) use output::{Output, SLICES};
 pub(crate) use requests::{Request, Sending};
 pub(crate) use settling::Settle;

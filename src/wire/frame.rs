@@ -93,7 +93,7 @@ impl FrameHead {
 }
 
 /// Takes one frame off the front of `input`, or nothing while it is incomplete.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) fn split_frame(
     input: &mut BytesMut,
     frame_max: usize,
@@ -118,7 +118,7 @@ pub(crate) fn split_frame(
 }
 
 /// A frame that a test keeps.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnedFrame {
     pub(crate) kind: u8,

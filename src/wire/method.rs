@@ -82,7 +82,7 @@ macro_rules! methods {
             }
         }
 
-        #[cfg(test)]
+        #[cfg(any(test, fuzzing))]
         impl WireMethod for Method<'_> {
             fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
                 match self {
@@ -100,8 +100,8 @@ macro_rules! methods {
         }
 
         /// Every row: name, numbers, fields with their domains.
-        #[cfg(test)]
-        const TABLE: &[(&str, u16, u16, &[(&str, &str)])] = &[
+        #[cfg(any(test, fuzzing))]
+        pub(crate) const METHODS: &[(&str, u16, u16, &[(&str, &str)])] = &[
             $(($name, $class, $id, &[$((stringify!($field), stringify!($domain))),*]),)*
         ];
     };

@@ -218,7 +218,7 @@ fn the_table_is_the_specifications() {
             .collect();
         fields.join(" ")
     };
-    let table: Vec<_> = TABLE
+    let table: Vec<_> = METHODS
         .iter()
         .map(|&(name, class, id, f)| (name, class, id, fields(f)))
         .collect();
@@ -254,7 +254,7 @@ fn sample(fields: &[(&str, &str)], class: u16, id: u16) -> BytesMut {
 
 #[test]
 fn every_method_is_written_as_it_was_read() {
-    for (name, class, id, types) in TABLE {
+    for (name, class, id, types) in METHODS {
         let bytes = sample(types, *class, *id);
         let method = Method::decode(&bytes).unwrap();
         assert_eq!((method.name(), method.id()), (*name, (*class, *id)));
@@ -267,7 +267,7 @@ fn every_method_is_written_as_it_was_read() {
 
 #[test]
 fn every_prefix_of_every_method_is_an_error() {
-    for (name, class, id, types) in TABLE {
+    for (name, class, id, types) in METHODS {
         let bytes = sample(types, *class, *id);
         for cut in 0..bytes.len() {
             assert!(
