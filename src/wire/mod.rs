@@ -11,10 +11,14 @@ mod frame;
 mod method;
 mod properties;
 mod short_str;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use arena::Arena;
 pub(crate) use codec::{DecodeError, EncodeError};
 pub use field_table::FieldTable;
+#[cfg(any(test, fuzzing))]
+pub(crate) use field_table::check as check_table;
 pub use field_value::FieldValue;
 pub(crate) use frame::*;
 pub(crate) use method::*;

@@ -1,16 +1,20 @@
 //! However the socket cuts the broker's bytes, they come to the same.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::script::{
     Script, TUNE, channel_close, content_of, frame_of, raw_frame, server_properties, start,
     wire_declare_ok,
 };
 use crate::ClientOptions;
+use crate::connection::read_in_pieces;
 use crate::message::Message;
 use crate::options::Consume;
 use crate::wire::{
     BasicAck, BasicConsumeOk, BasicDeliver, BasicQosOk, BasicReturn, ChannelOpenOk,
     ConfirmSelectOk, ConnectionClose, ConnectionOpenOk, ConnectionTune, FRAME_HEARTBEAT,
-    FieldValue, Properties,
+    FieldValue, OwnedFrame, Properties,
 };
 
 /// The promises of [`client`], in their order.
@@ -255,5 +259,57 @@ fn a_body_frame_larger_than_what_is_allocated_for_its_head_comes_whole() {
         let deliveries = script.deliveries(consumer);
         assert_eq!(deliveries.len(), 1, "{size} bytes at a time");
         assert!(deliveries[0].body == body, "{size} bytes at a time");
+    }
+}
+
+/// Frames of all kinds, one after the other.
+fn frames(most: usize) -> impl Strategy<Value = Vec<OwnedFrame>> {
+    let kind = prop_oneof![Just(1), Just(2), Just(3), Just(8), any::<u8>()];
+    let payload = prop_oneof![
+        3 => vec(any::<u8>(), 0..40),
+        1 => (0..=most, any::<u8>()).prop_map(|(size, byte)| vec![byte; size]),
+    ];
+    let frame = (kind, any::<u16>(), payload).prop_map(|(kind, channel, payload)| OwnedFrame {
+        kind,
+        channel,
+        payload: payload.into(),
+    });
+    vec(frame, 1..5)
+}
+
+fn bytes_of(frames: &[OwnedFrame]) -> Vec<u8> {
+    let frames = frames
+        .iter()
+        .map(|frame| raw_frame(frame.kind, frame.channel, &frame.payload));
+    frames.collect::<Vec<_>>().concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+
+    #[test]
+    fn any_frames_come_out_of_pieces_of_every_size(frames in frames(200)) {
+        let bytes = bytes_of(&frames);
+        for size in 1..=bytes.len() {
+            let (found, error) = read_in_pieces(bytes.chunks(size), 4096, false);
+            prop_assert!(found == frames && error.is_none(), "{} bytes at a time", size);
+        }
+    }
+
+    #[test]
+    fn large_frames_come_out_of_any_pieces(
+        frames in frames(131_064),
+        sizes in vec(prop_oneof![1..10_usize, 1..200_000_usize], 1..20),
+    ) {
+        let bytes = bytes_of(&frames);
+        let mut rest = &bytes[..];
+        let mut sizes = sizes.into_iter().cycle();
+        let pieces = std::iter::from_fn(|| {
+            let (piece, others) = rest.split_at(sizes.next()?.min(rest.len()));
+            rest = others;
+            (!piece.is_empty()).then_some(piece)
+        });
+        let (found, error) = read_in_pieces(pieces, 131_072, false);
+        prop_assert!(found == frames && error.is_none());
     }
 }
