@@ -95,21 +95,31 @@ impl Publisher {
         Some(self.first_tag + index as u64)
     }
 
-    /// Forgets the answered entries in front.
+    /// Forgets the answered entries in front; not those that were only given up: the broker may have more to say of them.
     fn advance(&mut self) {
-        while self.in_flight.front().is_some_and(|entry| entry.settled) {
+        while self.first_tag <= self.handled
+            && self.in_flight.front().is_some_and(|entry| entry.settled)
+        {
             self.in_flight.pop_front();
             self.first_tag += 1;
         }
     }
 
-    /// The entries that are yet to be answered, with their tags, once the channel has gone.
-    fn take_unsettled(&mut self) -> Vec<(u64, InFlight)> {
+    /// All entries with their tags, once the channel has gone.
+    fn take_in_flight(&mut self) -> Vec<(u64, InFlight)> {
         let tags = self.first_tag..;
-        let entries = std::mem::take(&mut self.in_flight);
-        tags.zip(entries)
-            .filter(|(_, entry)| !entry.settled)
-            .collect()
+        tags.zip(std::mem::take(&mut self.in_flight)).collect()
+    }
+
+    /// Those of them that are yet to be answered.
+    fn take_unsettled(&mut self) -> impl Iterator<Item = (u64, InFlight)> + use<> {
+        let entries = self.take_in_flight().into_iter();
+        entries.filter(|(_, entry)| !entry.settled)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_flight.is_empty() && self.saved.is_empty()
     }
 
     /// Bytes of publishes between two sockets.
@@ -386,12 +396,19 @@ impl Connection {
     pub(crate) fn publisher_closed(&mut self, error: &Error) {
         self.publisher.is_open = false;
         let handled = self.publisher.handled;
-        let entries = self.publisher.take_unsettled();
+        let entries = self.publisher.take_in_flight();
         let text = error.reply().map_or("", |reply| &reply.text);
         let (mut suspects, mut fitting) = (Vec::new(), Vec::new());
+        // The last one that could have been refused after its promise was settled, as one that the broker took too long
+        // for.
+        let mut forgotten = None;
         for (tag, entry) in &entries {
             // What was handled, or not even sent, cannot be what was refused.
             if *tag <= handled || self.out.is_unsent(&entry.span) {
+                continue;
+            }
+            if entry.settled {
+                forgotten = Some(*tag);
                 continue;
             }
             suspects.push(*tag);
@@ -399,12 +416,15 @@ impl Connection {
                 fitting.push(*tag);
             }
         }
-        if !fitting.is_empty() {
+        if !fitting.is_empty() || forgotten.is_some() {
             suspects = fitting;
         }
-        let last_suspect = suspects.last().copied().unwrap_or(handled);
+        let last_suspect = suspects.last().copied().max(forgotten).unwrap_or(handled);
         let mut again = Vec::new();
         for (tag, entry) in entries {
+            if entry.settled {
+                continue;
+            }
             if tag > last_suspect {
                 again.push(entry);
                 continue;

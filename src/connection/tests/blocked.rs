@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use super::script::Script;
+use super::script::{Script, channel_close};
 use crate::ClientOptions;
 use crate::error::Error;
+use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::recovery::ConnectionEvent;
 use crate::wire::{
-    BasicAck, ChannelOpenOk, ConfirmSelectOk, ConnectionBlocked, ConnectionUnblocked,
+    BasicAck, BasicReturn, ChannelOpenOk, ConfirmSelectOk, ConnectionBlocked, ConnectionUnblocked,
+    Properties,
 };
 
 const BLOCKED: ConnectionBlocked<'_> = ConnectionBlocked {
@@ -95,4 +97,87 @@ fn the_limit_counts_from_the_first_word_of_it() {
     script.pass(Duration::from_secs(2));
     let refused = script.publish("", "q", "2");
     assert_matches!(script.result(refused), Some(Err(Error::NotSent(_))));
+}
+
+/// Publishes to these exchanges, all given up in a blocked time that is over; and one more, to the default exchange.
+fn given_up(exchanges: &[&str]) -> (Script, u64) {
+    let limit = Duration::from_secs(5);
+    let (mut script, first) = blocked(ClientOptions::new().blocked_timeout(limit));
+    script.send(
+        1,
+        BasicAck {
+            delivery_tag: 1,
+            multiple: false,
+        },
+    );
+    assert_matches!(script.result(first), Some(Ok(_)));
+    script.send(0, ConnectionUnblocked {});
+    let given_up: Vec<_> = exchanges
+        .iter()
+        .map(|exchange| script.publish(exchange, "k", Message::new("lost").mandatory(true)))
+        .collect();
+    script.methods();
+    script.send(0, BLOCKED);
+    script.pass(limit);
+    for promise in given_up {
+        assert_matches!(script.result(promise), Some(Err(Error::OutcomeUnknown(_))));
+    }
+    script.send(0, ConnectionUnblocked {});
+    let next = script.publish("", "k", "next");
+    script.methods();
+    (script, next)
+}
+
+#[test]
+fn a_refusal_of_one_that_was_given_up_blames_nobody_else() {
+    let (mut script, next) = given_up(&["gone"]);
+    script.send(
+        1,
+        channel_close(404, "NOT_FOUND - no exchange 'gone' in vhost '/'"),
+    );
+    // It came surely later, so it goes out again.
+    assert_matches!(script.result(next), None);
+    let again = [
+        "1 channel.close-ok",
+        "1 channel.open",
+        "1 confirm.select",
+        "1 basic.publish",
+    ];
+    assert_eq!(script.methods(), again);
+    script.send(1, ChannelOpenOk::default());
+    script.send(1, ConfirmSelectOk {});
+    script.send(
+        1,
+        BasicAck {
+            delivery_tag: 1,
+            multiple: false,
+        },
+    );
+    assert_matches!(script.result(next), Some(Ok(Outcome::Published)));
+}
+
+#[test]
+fn the_return_of_one_that_was_given_up_is_dropped() {
+    let (mut script, next) = given_up(&["x", "y"]);
+    // The numbers of the two promises.
+    for mark in [next - 2, next - 1] {
+        let mut properties = Properties::default();
+        properties
+            .headers
+            .insert("x-puka-delivery-tag", mark.cast_signed());
+        let returned = BasicReturn {
+            reply_code: 312,
+            ..Default::default()
+        };
+        script.send_content(1, returned, &properties, b"lost");
+    }
+    script.send(
+        1,
+        BasicAck {
+            delivery_tag: 4,
+            multiple: true,
+        },
+    );
+    assert_matches!(script.result(next), Some(Ok(Outcome::Published)));
+    assert!(!script.connection.is_over());
 }
