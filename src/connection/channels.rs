@@ -284,6 +284,12 @@ impl Channels {
         self.max.saturating_sub(PUBLISHER)
     }
 
+    /// Whether none is open.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.channels.iter().all(Option::is_none)
+    }
+
     /// All that are open; what comes after them has other epochs.
     pub(crate) fn drain(&mut self) -> Vec<Channel> {
         let none = Self::new(self.next_epoch);

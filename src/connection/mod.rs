@@ -47,6 +47,9 @@ mod recovery;
 mod replay;
 mod requests;
 mod settling;
+#[cfg(test)]
+#[path = "../../tests/simulator/mod.rs"]
+mod simulator;
 mod suspects;
 #[cfg(test)]
 mod tests;
@@ -547,6 +550,28 @@ impl Connection {
 
     pub(crate) fn blocked(&self) -> Option<&str> {
         self.blocked.as_ref().map(|blocked| &*blocked.reason)
+    }
+
+    /// The tables that are not empty.
+    #[cfg(test)]
+    fn leftovers(&self) -> Vec<&'static str> {
+        let left = [
+            ("connect", self.connect.is_some()),
+            ("closes", !self.closes.is_empty()),
+            ("channels", !self.channels.is_empty()),
+            ("publisher", !self.publisher.is_empty()),
+            ("consumers", !self.consumers.is_empty()),
+            ("waiting", !self.waiting.is_empty()),
+            ("early", !self.early.is_empty()),
+            ("secrets", !self.secrets.is_empty()),
+            ("calls", !self.calls.is_empty()),
+            ("suspended", !self.suspended.is_empty()),
+            ("events", !self.events.is_empty()),
+            ("early bytes", self.early_bytes > 0),
+            ("saved bytes", self.publisher.saved_bytes() > 0),
+        ];
+        let full = left.into_iter().filter(|(_, is_full)| *is_full);
+        full.map(|(name, _)| name).collect()
     }
 
     /// Bytes of messages that are unsent, or unconfirmed.
