@@ -1,0 +1,12 @@
+//! Peers that are no broker, over a real socket: what a broker does not do on demand.
+//!
+//! Whatever the peer does, every promise ends with the right error in time, and the client can connect again.
+
+mod handshake;
+mod loss;
+mod odd;
+mod protocols;
+mod silence;
+mod support;
+mod texts;
+mod violations;
