@@ -336,6 +336,9 @@ impl Driver {
             return;
         }
         if let Err(broken) = write_all(&mut self.reactor, connection) {
+            // The peer may have said why, before it went.
+            self.reactor.set_readable();
+            let _ = self.reactor.read(connection);
             self.disconnected(broken);
         }
     }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use puka::{Client, ClientOptions, Error, Recovery, Result};
 
 use crate::support::{
-    End, LIMIT, assert_usable, client_of, listen, result, result_of, serve_well, usual_login,
+    End, LIMIT, assert_usable, client_in_trouble, client_of, close, listen, result, result_of,
+    serve_well, usual_login,
 };
 
 /// What came of each call of a short program.
@@ -171,5 +172,39 @@ fn with_recovery_a_session_may_be_lost_at_every_byte_and_succeeds() {
                 assert_usable(&mut client, &case);
             }
         }
+    }
+}
+
+#[test]
+fn the_peers_last_words_are_heard_also_where_a_write_fails_first() {
+    for recovery in [None, Some(Recovery::new())] {
+        let (sender, gone) = channel();
+        let options = ClientOptions::new().recovery(recovery.clone());
+        let mut client = client_in_trouble(options, move |mut peer| {
+            peer.accept();
+            peer.serve();
+            peer.say(&close(0, 320, b"CONNECTION_FORCED - shutdown"));
+            peer.end(End::Reset);
+            sender.send(()).unwrap();
+        });
+        result_of(&mut client, Client::connect).unwrap();
+        let purge = client.queue_purge("a");
+        client.on_write();
+        gone.recv_timeout(LIMIT).unwrap();
+        let publish = client.basic_publish("", "a", "too late");
+        let error = result(&mut client, purge).unwrap_err();
+        assert!(matches!(error, Error::ConnectionForced(_)), "{error}");
+        match result(&mut client, publish) {
+            Ok(()) => {
+                assert!(recovery.is_some());
+                result_of(&mut client, Client::close).unwrap();
+            }
+            Err(error) => {
+                let cause = error.cause();
+                assert!(matches!(cause, Error::ConnectionForced(_)), "{error}");
+                assert!(recovery.is_none());
+            }
+        }
+        assert_usable(&mut client, "after a shutdown");
     }
 }
