@@ -293,6 +293,8 @@ impl Peer {
                     let arguments = [&short(queue)[..], &[0; 8]].concat();
                     method(channel, (50, 11), &arguments)
                 }
+                // exchange.declare
+                (40, 10) => method(channel, (40, 11), b""),
                 // basic.qos
                 (60, 10) => method(channel, (60, 11), b""),
                 // basic.consume, and its first delivery
