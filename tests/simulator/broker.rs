@@ -1154,6 +1154,20 @@ impl Broker {
         }
     }
 
+    /// Nothing is under way: what the program has settled, the broker has heard of.
+    pub(super) fn check_settled(&self) {
+        let channels = self.link.iter().flat_map(|link| &link.channels);
+        for (&number, channel) in channels {
+            for &tag in channel.unacked.keys() {
+                let sent = &self.sent[&(self.number, number, tag)];
+                assert_eq!(
+                    sent.fate, None,
+                    "delivery {tag} on channel {number} is not settled"
+                );
+            }
+        }
+    }
+
     /// The program has settled a delivery.
     pub(super) fn expect(&mut self, key: Key, fate: Fate) {
         let sent = self.sent.get_mut(&key).expect("a delivery of ours");

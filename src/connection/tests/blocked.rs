@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::recovery::ConnectionEvent;
 use crate::wire::{
     BasicAck, BasicReturn, ChannelOpenOk, ConfirmSelectOk, ConnectionBlocked, ConnectionUnblocked,
-    Properties,
+    FieldValue, Properties,
 };
 
 const BLOCKED: ConnectionBlocked<'_> = ConnectionBlocked {
@@ -156,28 +156,60 @@ fn a_refusal_of_one_that_was_given_up_blames_nobody_else() {
     assert_matches!(script.result(next), Some(Ok(Outcome::Published)));
 }
 
-#[test]
-fn the_return_of_one_that_was_given_up_is_dropped() {
-    let (mut script, next) = given_up(&["x", "y"]);
-    // The numbers of the two promises.
-    for mark in [next - 2, next - 1] {
-        let mut properties = Properties::default();
-        properties
-            .headers
-            .insert("x-puka-delivery-tag", mark.cast_signed());
-        let returned = BasicReturn {
-            reply_code: 312,
-            ..Default::default()
-        };
-        script.send_content(1, returned, &properties, b"lost");
+/// The broker gives back what it cannot route; the mark says whose it is.
+fn give_back(script: &mut Script, promise: u64, footer: bool) {
+    let mut properties = Properties::default();
+    let mark = FieldValue::I64(promise.cast_signed());
+    properties.headers.insert("x-puka-delivery-tag", mark);
+    if footer {
+        properties.headers.insert("x-puka-footer", true);
     }
-    script.send(
-        1,
-        BasicAck {
-            delivery_tag: 4,
-            multiple: true,
-        },
-    );
+    script.send_content(1, BasicReturn::default(), &properties, b"");
+}
+
+#[test]
+fn what_was_given_up_may_yet_be_returned() {
+    let limit = Duration::from_secs(5);
+    let (mut script, first) = blocked(ClientOptions::new().blocked_timeout(limit));
+    script.send(0, ConnectionUnblocked {});
+    let mandatory = script.publish("", "nowhere", Message::new("2").mandatory(true));
+    script.methods();
+    script.send(0, BLOCKED);
+    script.pass(limit);
+    for promise in [first, mandatory] {
+        assert_matches!(script.result(promise), Some(Err(Error::OutcomeUnknown(_))));
+    }
+    script.send(0, ConnectionUnblocked {});
+    let ack = |delivery_tag| BasicAck {
+        delivery_tag,
+        multiple: false,
+    };
+    script.send(1, ack(1));
+    give_back(&mut script, mandatory, false);
+    script.send(1, ack(2));
+    let next = script.publish("", "q", "3");
+    script.methods();
+    script.send(1, ack(3));
     assert_matches!(script.result(next), Some(Ok(Outcome::Published)));
-    assert!(!script.connection.is_over());
+}
+
+#[test]
+fn what_was_given_up_may_yet_be_confirmed_where_that_is_emulated() {
+    let limit = Duration::from_secs(5);
+    let options = ClientOptions::new().pubacks(false).blocked_timeout(limit);
+    let mut script = Script::connected_with(options);
+    let given_up = [(); 2].map(|()| script.publish("", "q", "1"));
+    script.methods();
+    script.send(1, ChannelOpenOk::default());
+    script.send(0, BLOCKED);
+    script.pass(limit);
+    script.send(0, ConnectionUnblocked {});
+    let next = script.publish("", "q", "2");
+    script.methods();
+    for promise in given_up {
+        assert_matches!(script.result(promise), Some(Err(Error::OutcomeUnknown(_))));
+        give_back(&mut script, promise, true);
+    }
+    give_back(&mut script, next, true);
+    assert_matches!(script.result(next), Some(Ok(Outcome::Published)));
 }
