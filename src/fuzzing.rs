@@ -172,6 +172,7 @@ pub fn connection(data: &[u8]) {
     let [mut whole, mut cut_up] = [(); 2].map(|()| Session::new(options));
     for session in [&mut whole, &mut cut_up] {
         session.log = Some(Vec::new());
+        session.is_honest = false;
         session.ask();
     }
     whole.feed(bytes);
@@ -186,13 +187,15 @@ pub fn connection(data: &[u8]) {
 }
 
 /// A connection that is open, with calls, publishes, consumers and a get under way. The bytes are what happens next: what
-/// the broker says, rightly or wrongly, what the program asks for, how much the socket takes, and the time.
+/// the broker says, rightly or wrongly, what the program asks for, how much the socket takes, and the time. As long as the
+/// broker does nothing wrong, the connection is not broken off, and in the end nothing is left that nothing comes of.
 pub fn open_connection(data: &[u8]) {
     let mut choices = Choices { rest: data };
     let mut session = Session::new(choices.byte());
     session.connect();
     session.ask();
     session.play(&mut choices);
+    session.settle_down();
     session.finish();
 }
 

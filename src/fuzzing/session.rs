@@ -41,6 +41,13 @@ pub(super) struct Session {
     owed: VecDeque<(u16, Bytes)>,
     /// Consumers that the broker knows: the channel, and the tag.
     consumers: Vec<(u16, Bytes)>,
+    /// Channels that take replies to calls.
+    callers: BTreeSet<u16>,
+    /// Promises that are consumers'.
+    consuming: BTreeSet<u64>,
+    /// Whether the broker has said nothing yet that a broker would not say.
+    pub(super) is_honest: bool,
+    confirms: bool,
     /// Messages published on channel 1, and deliveries of the broker.
     published: u64,
     delivered: u64,
@@ -103,6 +110,10 @@ impl Session {
             deliveries: VecDeque::new(),
             owed: VecDeque::new(),
             consumers: Vec::new(),
+            callers: BTreeSet::new(),
+            consuming: BTreeSet::new(),
+            is_honest: true,
+            confirms: false,
             published: 0,
             delivered: 0,
             frame_max,
@@ -184,6 +195,8 @@ impl Session {
         self.expects_header = true;
         self.owed.clear();
         self.consumers.clear();
+        self.callers.clear();
+        self.confirms = false;
         self.delivered = 0;
     }
 
@@ -267,8 +280,11 @@ impl Session {
                 }
             }
             FRAME_HEADER => {
-                ContentHeader::decode(payload, &mut Arena::default())
+                let header = ContentHeader::decode(payload, &mut Arena::default())
                     .expect("the client writes headers");
+                if let Some(returned) = self.return_of(*channel, &header) {
+                    self.owed.push_back((*channel, returned));
+                }
             }
             FRAME_BODY => assert!(!payload.is_empty()),
             kind => assert_eq!(kind, FRAME_HEARTBEAT),
@@ -322,12 +338,43 @@ impl Session {
         }
     }
 
+    /// If the broker was one, it now does all that it was asked for, and then nothing waits any more but consumers.
+    pub(super) fn settle_down(&mut self) {
+        if !self.is_honest || self.connection.is_over() {
+            return;
+        }
+        if self.connection.is_suspended() {
+            self.restart();
+        }
+        if !self.connection.is_up() {
+            self.connect();
+        }
+        for _ in 0..40 {
+            self.say(0, &wire::ConnectionUnblocked {});
+            self.write(usize::MAX);
+            while let Some((_, frames)) = self.owed.pop_front() {
+                self.feed(&frames);
+                self.write(usize::MAX);
+            }
+            self.now += Duration::from_secs(1);
+            self.see_to_timers();
+        }
+        if self.is_honest && !self.connection.is_over() {
+            let open = self.open.difference(&self.consuming);
+            assert_eq!(open.collect::<Vec<_>>(), [&0; 0], "nothing comes of these");
+        }
+    }
+
     /// The end, if it was not over before: then no promise is open any more, and nothing is kept for one.
     pub(super) fn finish(&mut self) {
         self.write(usize::MAX);
         if let Some(end) = self.connection.take_end() {
             self.note(0, Err(end));
         }
+        assert!(
+            !(self.is_honest && self.is_broken_off),
+            "the broker has done nothing wrong"
+        );
         self.connection.handle_disconnect(Broken::Eof);
         if self.connection.is_suspended() {
             self.connection.give_up(&Error::Closed);

@@ -24,7 +24,12 @@ impl Session {
             }
             6 => {
                 let index = usize::from(choices.byte()) % self.owed.len().max(1);
-                if let Some((_, frames)) = self.owed.remove(index) {
+                let Some(&(channel, _)) = self.owed.get(index) else {
+                    return;
+                };
+                // Each channel's in order, but no channel's before another's.
+                let first = self.owed.iter().position(|(of, _)| *of == channel);
+                if let Some((_, frames)) = first.and_then(|first| self.owed.remove(first)) {
                     self.feed(&frames);
                 }
             }
@@ -41,17 +46,18 @@ impl Session {
                 ][usize::from(kind >> 6)];
                 self.refuse(channel, code, text);
             }
-            8..=11 => self.deliver(kind, choices),
+            8..=10 => self.deliver(kind, choices),
+            11 => self.cancel(choices),
             12 => {
                 let ack = wire::BasicAck {
-                    delivery_tag: choices.byte().into(),
+                    delivery_tag: self.tag(choices),
                     multiple: kind & 0x20 != 0,
                 };
                 self.say(1, &ack);
             }
             13 => {
                 let nack = wire::BasicNack {
-                    delivery_tag: choices.byte().into(),
+                    delivery_tag: self.tag(choices),
                     multiple: kind & 0x20 != 0,
                     requeue: false,
                 };
@@ -62,9 +68,17 @@ impl Session {
         }
     }
 
+    /// The tag of a publish.
+    fn tag(&mut self, choices: &mut Choices<'_>) -> u64 {
+        let tag = choices.byte().into();
+        self.is_honest &= self.confirms && (1..=self.published).contains(&tag);
+        tag
+    }
+
     fn refuse(&mut self, channel: u16, reply_code: u16, text: &str) {
         self.owed.retain(|(of, _)| *of != channel);
         self.consumers.retain(|(of, _)| *of != channel);
+        self.callers.remove(&channel);
         let close = wire::ChannelClose {
             reply_code,
             reply_text: text.as_bytes(),
@@ -99,6 +113,19 @@ impl Session {
         self.feed(&frames);
     }
 
+    /// A queue of a consumer has gone.
+    fn cancel(&mut self, choices: &mut Choices<'_>) {
+        let index = usize::from(choices.byte()) % self.consumers.len().max(1);
+        if index < self.consumers.len() {
+            let (channel, tag) = self.consumers.swap_remove(index);
+            let cancel = wire::BasicCancel {
+                consumer_tag: &tag,
+                no_wait: true,
+            };
+            self.say(channel, &cancel);
+        }
+    }
+
     /// The return of a message, whoever published it.
     fn give_back(&mut self, kind: u8, choices: &mut Choices<'_>) {
         let mut properties = Properties::default();
@@ -109,17 +136,12 @@ impl Session {
         if kind & 0x20 != 0 {
             properties.headers.insert("x-puka-footer", true);
         }
-        let channel = if kind >> 6 == 0 {
-            1
-        } else {
-            choices.byte() % 8
+        let channel = match kind >> 6 {
+            0 => 1,
+            _ => u16::from(choices.byte() % 8),
         };
-        let frames = self.content(
-            channel.into(),
-            &wire::BasicReturn::default(),
-            &properties,
-            choices,
-        );
+        self.is_honest &= self.callers.contains(&channel);
+        let frames = self.content(channel, &wire::BasicReturn::default(), &properties, choices);
         self.feed(&frames);
     }
 
@@ -132,6 +154,7 @@ impl Session {
             ..Default::default()
         };
         let channel = u16::from(choices.byte() % 8);
+        self.is_honest &= self.callers.contains(&channel);
         let frames = self.content(channel, &deliver, &properties, choices);
         self.feed(&frames);
     }
@@ -143,12 +166,14 @@ impl Session {
             0 => {
                 let count = usize::from(choices.short());
                 let bytes = choices.bytes(count);
+                self.is_honest &= bytes.is_empty();
                 self.feed(bytes);
             }
             1 => {
                 let channel = u16::from(choices.byte());
                 let count = usize::from(choices.byte());
                 let payload = choices.bytes(count);
+                self.is_honest = false;
                 let frame = frame(kind >> 4, channel, payload);
                 self.feed(&frame);
             }
@@ -158,6 +183,7 @@ impl Session {
                 let mut payload = [class.to_be_bytes(), id.to_be_bytes()].concat();
                 let count = usize::from(choices.byte());
                 payload.extend_from_slice(choices.bytes(count));
+                self.is_honest = false;
                 let frame = frame(FRAME_METHOD, channel, &payload);
                 self.feed(&frame);
             }
@@ -170,6 +196,7 @@ impl Session {
                 let count = usize::from(choices.short());
                 if let Some((_, frames)) = self.owed.front_mut() {
                     let part = frames.split_to(count.min(frames.len()));
+                    self.is_honest &= part.is_empty();
                     self.feed(&part);
                 }
             }
@@ -213,11 +240,14 @@ impl Session {
         let answer = match method {
             Method::ChannelOpen(_) => {
                 if channel == 1 {
-                    self.published = 0;
+                    (self.published, self.confirms) = (0, false);
                 }
                 method_frame(channel, &wire::ChannelOpenOk::default())
             }
-            Method::ConfirmSelect(_) => method_frame(channel, &wire::ConfirmSelectOk {}),
+            Method::ConfirmSelect(_) => {
+                self.confirms = true;
+                method_frame(channel, &wire::ConfirmSelectOk {})
+            }
             Method::QueueDeclare(declare) => method_frame(
                 channel,
                 &wire::QueueDeclareOk {
@@ -248,6 +278,10 @@ impl Session {
                     },
                 )
             }
+            Method::BasicConsume(_) => {
+                self.callers.insert(channel);
+                return None;
+            }
             Method::BasicCancel(cancel) => {
                 let is_other = |(_, tag): &(u16, Bytes)| tag != cancel.consumer_tag;
                 self.consumers.retain(is_other);
@@ -271,7 +305,7 @@ impl Session {
                 self.content(channel, &got, &Properties::default(), &mut none)
             }
             Method::BasicRecover(_) => method_frame(channel, &wire::BasicRecoverOk {}),
-            Method::BasicPublish(_) if channel == 1 => {
+            Method::BasicPublish(_) if channel == 1 && self.confirms => {
                 self.published += 1;
                 method_frame(
                     channel,
@@ -288,6 +322,20 @@ impl Session {
             _ => return None,
         };
         Some(answer.freeze())
+    }
+
+    /// The return of an empty message, if it is one that no queue can take.
+    pub(super) fn return_of(&self, channel: u16, header: &ContentHeader) -> Option<Bytes> {
+        if !header.properties.headers().contains("x-puka-footer") {
+            return None;
+        }
+        let mut out = method_frame(channel, &wire::BasicReturn::default());
+        let mark = begin_frame(&mut out, FRAME_HEADER, channel);
+        header
+            .encode(&mut out)
+            .expect("what was read can be written");
+        end_frame(&mut out, mark);
+        Some(out.freeze())
     }
 
     /// So many bytes of a body, if there have not been too many.

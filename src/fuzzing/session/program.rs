@@ -40,6 +40,9 @@ impl Session {
 
     fn request(&mut self, request: Request) {
         let promise = self.promise();
+        if matches!(request, Request::Consume(_)) {
+            self.consuming.insert(promise);
+        }
         self.connection.request(promise, request);
         self.collect();
     }
