@@ -22,7 +22,7 @@ use crate::outcome::Outcome;
 use crate::recovery::Recovery;
 use crate::wire::{
     self, Arena, ContentHeader, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD,
-    FieldTable, Method, OwnedFrame, PROTOCOL_HEADER, split_frame,
+    FRAME_OVERHEAD, FieldTable, Method, OwnedFrame, PROTOCOL_HEADER, split_frame,
 };
 
 /// How many steps an input may take, and how many bytes of bodies it may make up: it should not take long.
@@ -254,13 +254,8 @@ impl Session {
         if self.expects_header {
             return;
         }
-        let tuned = self
-            .connection
-            .connected()
-            .map_or(0, |connected| connected.frame_max);
-        let most = if tuned == 0 { 131_072 } else { tuned };
-        while let Some(frame) = split_frame(&mut self.written, most as usize)
-            .expect("the client writes frames as agreed on")
+        while let Some(frame) =
+            split_frame(&mut self.written, usize::MAX).expect("the client writes frames")
         {
             self.look_at_frame(&frame);
         }
@@ -272,9 +267,12 @@ impl Session {
             channel,
             payload,
         } = frame;
+        let mut is_login = false;
         match *kind {
             FRAME_METHOD => {
                 let method = Method::decode(payload).expect("the client writes methods");
+                // How large a login may be nobody has agreed on.
+                is_login = matches!(method, Method::ConnectionStartOk(_));
                 if let Some(answer) = self.answer_to(*channel, &method) {
                     self.owed.push_back((*channel, answer));
                 }
@@ -289,6 +287,13 @@ impl Session {
             FRAME_BODY => assert!(!payload.is_empty()),
             kind => assert_eq!(kind, FRAME_HEARTBEAT),
         }
+        let size = payload.len() + FRAME_OVERHEAD;
+        let connected = self.connection.connected();
+        let most = connected.map_or(0, |connected| connected.frame_max as usize);
+        assert!(
+            is_login || most == 0 || size <= most,
+            "a frame of {size} bytes, where {most} were agreed on"
+        );
     }
 
     /// Takes the events. No promise may get two results, and none a delivery after its result.
