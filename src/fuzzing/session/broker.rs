@@ -35,7 +35,7 @@ impl Session {
             }
             7 => {
                 let index = usize::from(choices.byte()) % self.owed.len().max(1);
-                let Some(&(channel, _)) = self.owed.get(index) else {
+                let Some(&(channel @ 1.., _)) = self.owed.get(index) else {
                     return;
                 };
                 let (code, text) = [
