@@ -175,7 +175,13 @@ impl ClientOptions {
     /// ```
     #[must_use]
     pub fn hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.hosts = hosts.into_iter().map(Into::into).collect();
+        // A user and a password belong in the URL: should they be here, nobody is shown them.
+        let hidden = |host: String| match host.rsplit_once('@') {
+            Some((_, host)) => format!("***@{host}"),
+            None => host,
+        };
+        let hosts = hosts.into_iter().map(Into::into);
+        self.hosts = hosts.map(hidden).collect();
         self
     }
 

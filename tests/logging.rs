@@ -39,7 +39,21 @@ fn a_healthy_day_is_told_at_debug_and_no_password_at_all() {
         .basic_publish("puka-wrong-exchange", "", "a")
         .wait(&mut client)
         .unwrap_err();
+    client
+        .update_secret("a new secret", "it expires")
+        .wait(&mut client)
+        .unwrap();
+    let debug = format!("{client:?}");
+    assert!(!debug.contains("secret"), "{debug}");
     client.close().wait(&mut client).unwrap();
+
+    let options = puka::ClientOptions::new().hosts(["guest:secret@rabbit2"]);
+    let debug = format!("{options:?}");
+    let error = Client::with_options(&url, options).unwrap_err();
+    assert!(
+        !format!("{debug} {error} {error:?}").contains("secret"),
+        "{debug} {error}"
+    );
 
     let address = url
         .trim_start_matches("amqp://")

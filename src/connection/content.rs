@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::body::{AT_ONCE, Body, LARGE, Pool};
 use super::channels::{Channels, Expect, PUBLISHER, Role};
 use super::memory::Memory;
-use super::publisher::MARK;
+use super::publisher::{BASIC, MARK};
 use super::{Connection, Violation};
 use crate::message::{Delivery, Origin, Returned};
 use crate::outcome::Outcome;
@@ -93,6 +93,12 @@ impl Incoming {
             Some(size) => size,
             None => {
                 let header = ContentHeader::decode(payload, arena)?;
+                if header.class_id != BASIC {
+                    return Err(Violation::new(
+                        501,
+                        format!("a content header of the class {}", header.class_id),
+                    ));
+                }
                 self.message.set_properties(header.properties);
                 header.body_size
             }

@@ -284,6 +284,12 @@ impl Connection {
     }
 
     fn start_login(&mut self, start: &ConnectionStart<'_>) -> Result<(), Violation> {
+        let (major, minor) = (start.version_major, start.version_minor);
+        if (major, minor) != (0, 9) {
+            let text = format!("the peer speaks AMQP {major}-{minor}, this client AMQP 0-9-1");
+            self.finish(&Error::UnsupportedProtocol(text));
+            return Ok(());
+        }
         let server_properties =
             FieldTable::from_wire(Bytes::copy_from_slice(start.server_properties));
         let offered: Vec<&[u8]> = start.mechanisms.split(|&byte| byte == b' ').collect();

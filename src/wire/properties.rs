@@ -301,7 +301,7 @@ impl ContentHeader {
     /// The size of the body, if this is the header of a message without properties, as most are. It is what
     /// [`decode`](Self::decode) would find, but quicker.
     pub(crate) fn plain(payload: &[u8]) -> Option<u64> {
-        let &[_, _, _, _, a, b, c, d, e, f, g, h, 0, 0] = payload else {
+        let &[0, 60, _, _, a, b, c, d, e, f, g, h, 0, 0] = payload else {
             return None;
         };
         Some(u64::from_be_bytes([a, b, c, d, e, f, g, h]))

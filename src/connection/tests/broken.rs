@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::script::{
-    Script, channel_close, content_of, frame_of, header_of, raw_frame, wire_declare,
+    CONNECT, Script, channel_close, content_of, frame_of, header_of, raw_frame, server_properties,
+    start, wire_declare,
 };
 use crate::ClientOptions;
 use crate::connection::Request;
@@ -14,8 +15,8 @@ use crate::outcome::Outcome;
 use crate::wire::{
     BasicAck, BasicConsumeOk, BasicDeliver, BasicGetOk, BasicPublish, BasicQosOk, BasicReturn,
     ChannelCloseOk, ChannelOpen, ChannelOpenOk, ConfirmSelect, ConfirmSelectOk, ConnectionClose,
-    ConnectionCloseOk, ConnectionOpenOk, ExchangeDeclareOk, FRAME_BODY, FRAME_HEADER,
-    FRAME_HEARTBEAT, FRAME_METHOD, Method, Properties, WireMethod,
+    ConnectionCloseOk, ConnectionOpenOk, ConnectionStart, ExchangeDeclareOk, FRAME_BODY,
+    FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Method, Properties, WireMethod,
 };
 
 /// A script with something of every kind under way, and all of it written.
@@ -340,6 +341,7 @@ fn the_text_of_a_close_has_255_bytes_at_most() {
     script.expect_bytes(b"AMQP\x00\x00\x09\x01");
     let mechanisms = "GSSAPI ".repeat(100);
     let start = crate::wire::ConnectionStart {
+        version_minor: 9,
         mechanisms: mechanisms.as_bytes(),
         ..Default::default()
     };
@@ -687,4 +689,38 @@ fn a_publish_sent_in_part_is_written_to_its_end_before_the_close() {
         }
         assert_eq!(script.connection.buffered(), 0);
     }
+}
+
+#[test]
+fn a_content_header_of_another_class_breaks_the_protocol() {
+    // With and without properties: they are read in two ways.
+    for flags in [[0, 0], [0x80, 0]] {
+        let mut script = Script::connected();
+        let got = script.request(Request::Get(Get::new("work")));
+        script.methods();
+        script.send(2, ChannelOpenOk::default());
+        let text: &[u8] = if flags[0] == 0 { b"" } else { b"\x04text" };
+        let header = [&b"\0\x3d\0\0\0\0\0\0\0\0\0\x01"[..], &flags, text].concat();
+        let mut bytes = frame_of(2, &BasicGetOk::default());
+        bytes.extend_from_slice(&raw_frame(FRAME_HEADER, 2, &header));
+        script.send_bytes(&bytes);
+        assert_eq!(written_close(&mut script).0, 501);
+        assert_matches!(script.result(got), Some(Err(Error::FrameError(_))));
+    }
+}
+
+#[test]
+fn a_server_of_another_version_is_told_apart() {
+    let mut script = Script::new(ClientOptions::new());
+    let properties = server_properties("0.1");
+    let start = ConnectionStart {
+        version_major: 8,
+        version_minor: 0,
+        ..start(&properties)
+    };
+    script.send(0, start);
+    assert_matches!(
+        script.result(CONNECT),
+        Some(Err(Error::UnsupportedProtocol(text))) if text.contains("AMQP 8-0")
+    );
 }
