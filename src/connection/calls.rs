@@ -6,12 +6,12 @@
 //! one is dropped: the next call costs no more than its message.
 
 use super::Connection;
-use super::channels::Role;
+use super::channels::{Expect, Role};
 use super::requests::{Request, Sending};
 use crate::error::{Error, Result};
 use crate::message::{Delivery, Response, Returned};
 use crate::outcome::Outcome;
-use crate::wire::{BasicConsume, write_method};
+use crate::wire::{BasicConsume, BasicQos, write_method};
 
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
@@ -95,10 +95,18 @@ impl Connection {
             let is_its =
                 |role: &Role| matches!(role, Role::Caller { promise, .. } if *promise == call);
             if let Some(number) = self.channels.find(is_its) {
-                self.release(number);
+                self.fence_off(number);
             }
             self.settled(call, Err(Error::NoReply(timeout)));
         }
+    }
+
+    /// The broker may yet return the message of a call that was given up, or close the channel because of it: whoever
+    /// had that channel next would be hit. So it is free again when the broker has answered something that came after.
+    fn fence_off(&mut self, number: u16) {
+        let _ = write_method(self.out.tail(), number, &BasicQos::default());
+        self.out.commit();
+        self.occupy(number, Role::Expired, [Expect::QosOk]);
     }
 
     /// Notes when a call is given up.

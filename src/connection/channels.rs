@@ -32,6 +32,8 @@ pub(crate) enum Role {
         promise: u64,
         deadline: Instant,
     },
+    /// A call that was given up: what the broker has yet to say of its message is for nobody.
+    Expired,
     /// `basic.get` of that promise.
     Get {
         promise: u64,
@@ -357,7 +359,7 @@ impl Connection {
                     self.fail_consumer(consumer, error);
                 }
             }
-            Role::Idle | Role::Settling | Role::Publisher => {}
+            Role::Idle | Role::Expired | Role::Settling | Role::Publisher => {}
         }
         for expect in channel.expect {
             if let Expect::Replaced(Some(promise)) | Expect::RecoverOk(promise) = expect {

@@ -453,6 +453,7 @@ impl Connection {
                 self.release(number);
                 self.settled(promise, Ok(Outcome::Got(None)));
             }
+            (Expect::QosOk, Role::Expired) => self.release(number),
             (Expect::ConsumeOk, _) => self.consume_ok(number),
             (Expect::CancelOk, _) => self.cancel_ok(number),
             (Expect::RecoverOk(promise), _) => self.settled(promise, Ok(Outcome::Done)),

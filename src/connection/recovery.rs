@@ -123,7 +123,7 @@ impl Connection {
             Role::Consumer(consumer) => {
                 self.suspend_consumer(consumer, &channel.unsettled, error);
             }
-            Role::Idle | Role::Settling | Role::Publisher | Role::Replay(_) => {}
+            Role::Idle | Role::Expired | Role::Settling | Role::Publisher | Role::Replay(_) => {}
         }
     }
 

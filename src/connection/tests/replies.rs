@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::script::{Script, channel_close, content_of, wire_declare_ok};
+use super::script::{Script, channel_close, content_of, wire_declare};
 use crate::connection::{Request, Sending};
 use crate::error::Error;
 use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::wire::{
-    BasicConsume, BasicDeliver, BasicPublish, BasicReturn, ChannelCloseOk, ChannelOpen,
-    ChannelOpenOk, Properties,
+    BasicConsume, BasicDeliver, BasicPublish, BasicQos, BasicQosOk, BasicReturn, ChannelCloseOk,
+    ChannelOpen, ChannelOpenOk, Properties,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -107,9 +107,12 @@ fn a_reply_that_comes_too_late_is_dropped() {
     assert_eq!(script.connection.poll_timeout(), Some(script.now + LIMIT));
     script.pass(LIMIT);
     assert_matches!(script.result(late), Some(Err(Error::NoReply(LIMIT))));
+    script.expect(2, BasicQos::default());
+    reply(&mut script, 2, late, "late");
+    script.send(2, BasicQosOk {});
     let next = call(&mut script, "q", "2");
     expect_call(&mut script, 2, next, b"2");
-    reply(&mut script, 2, late, "late");
+    reply(&mut script, 2, late, "later");
     assert_matches!(script.result(next), None);
     reply(&mut script, 2, next, "right");
     assert_replied(&mut script, next, "right");
@@ -139,17 +142,50 @@ fn a_return_that_comes_too_late_is_dropped() {
     script.pass(LIMIT);
     assert_matches!(script.result(late), Some(Err(Error::NoReply(LIMIT))));
     script.send_bytes(rest);
-    // And before a second one, on a channel that is in the pool, another call's, or somebody else's.
+    // And a second one, while nobody has the channel, or another call.
     script.send_bytes(&frames);
+    script.send(2, BasicQosOk {});
+    script.methods();
     let next = call(&mut script, "q", "2");
+    expect_call(&mut script, 2, next, b"2");
     script.send_bytes(&frames);
     assert_matches!(script.result(next), None);
     reply(&mut script, 2, next, "right");
     assert_replied(&mut script, next, "right");
+    assert!(!script.connection.is_over());
+}
+
+#[test]
+fn what_the_broker_says_of_a_call_that_was_given_up_hits_nobody() {
+    let mut script = Script::connected();
+    let late = [0; 2].map(|_| call(&mut script, "q", "1"));
+    script.methods();
+    for channel in [2, 3] {
+        script.send(channel, ChannelOpenOk::default());
+    }
+    script.pass(LIMIT);
+    for promise in late {
+        assert_matches!(script.result(promise), Some(Err(Error::NoReply(_))));
+    }
+    script.methods();
+    // Until the broker has answered, nobody else has these channels.
     let declared = script.declare("a");
-    script.send_bytes(&frames);
-    script.send(2, wire_declare_ok("a"));
-    assert_matches!(script.result(declared), Some(Ok(_)));
+    script.expect(4, ChannelOpen::default());
+    script.expect(4, wire_declare("a"));
+    let returned = BasicReturn {
+        reply_code: 312,
+        reply_text: b"NO_ROUTE",
+        routing_key: b"q",
+        ..Default::default()
+    };
+    script.send_content(2, returned, &Properties::default(), b"1");
+    script.send(2, BasicQosOk {});
+    script.send(3, channel_close(404, "NOT_FOUND - no exchange"));
+    script.expect(3, ChannelCloseOk {});
+    assert_matches!(script.result(declared), None);
+    script.declare("b");
+    script.expect(2, wire_declare("b"));
+    assert!(!script.connection.is_over());
 }
 
 #[test]
