@@ -3,7 +3,7 @@
 //! It is kept only if the user asked for recovery. Names that the broker made change with each declaration: the new
 //! ones are followed wherever the old ones are used.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::requests::Request;
 use crate::message::Message;
@@ -11,11 +11,12 @@ use crate::options::{ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare};
 use crate::outcome::Outcome;
 use crate::wire::ShortStr;
 
+/// In order, so that what is done again is done in the same order each time.
 #[derive(Debug, Default)]
 pub(super) struct Topology {
-    exchanges: HashMap<ShortStr, ExchangeDeclare>,
+    exchanges: BTreeMap<ShortStr, ExchangeDeclare>,
     /// By the names they have now.
-    queues: HashMap<ShortStr, QueueDeclare>,
+    queues: BTreeMap<ShortStr, QueueDeclare>,
     exchange_bindings: Vec<ExchangeBind>,
     queue_bindings: Vec<QueueBind>,
     /// From every name that the broker made to the one it has now.
