@@ -220,10 +220,11 @@ impl Program {
     fn call(&mut self, connection: &mut Connection, rng: &mut Rng, now: Instant) -> String {
         let is_served = rng.percent(70);
         let key = if is_served { SERVICE } else { "nobody" };
+        let exchange = if rng.percent(20) { "missing" } else { "" };
         let (id, body) = (self.promises + 1, rng.below(200));
         let timeout = Duration::from_secs(rng.below(30) as u64);
         let sending = Sending {
-            exchange: "".into(),
+            exchange: exchange.into(),
             routing_key: key.into(),
             message: Message::new(body_of(id, body)).message_id(id.to_string()),
             timeout,
@@ -235,7 +236,7 @@ impl Program {
             is_served,
         });
         connection.request(promise, Request::Send(Box::new(sending)));
-        format!("{promise} call {key}")
+        format!("{promise} call {exchange:?} {key}")
     }
 
     fn of_consumer(&mut self, connection: &mut Connection, rng: &mut Rng) -> String {
@@ -461,6 +462,12 @@ impl Program {
             )
             | (Kind::Request { .. }, Error::NoReply(_))
             | (Kind::Consumer, Error::Cancelled(_) | Error::NotFound(_)) => {}
+            (Kind::Request { id, .. }, Error::NotFound(_)) => {
+                assert!(
+                    broker.refused.contains(id),
+                    "{kind:?} was not refused: {error}"
+                );
+            }
             // The consumer had ended already.
             (
                 Kind::OfConsumer,
