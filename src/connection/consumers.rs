@@ -194,6 +194,10 @@ impl Connection {
 
     /// `basic_cancel` of a consumer that runs, or waits for its channel.
     pub(crate) fn cancel(&mut self, promise: u64, consumer: u64) {
+        if self.state.is_closing() {
+            // Nothing may follow connection.close.
+            return self.settled(promise, Err(Error::Closed));
+        }
         if let Some(request) = self.waiting_consumer(consumer) {
             let consumer_tag = Consumer::new(consumer, request.clone()).last_tag();
             self.waiting.retain(|(number, _)| *number != consumer);

@@ -32,6 +32,9 @@ impl Connection {
 
     /// `basic_qos` on a consumer that runs.
     pub(crate) fn qos(&mut self, promise: u64, consumer: u64, prefetch: u16) {
+        if self.state.is_closing() {
+            return self.settled(promise, Err(Error::Closed));
+        }
         if let Some(request) = self.waiting_consumer(consumer) {
             request.prefetch_count = prefetch;
             return self.settled(promise, Ok(Outcome::Done));

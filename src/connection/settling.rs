@@ -85,6 +85,9 @@ impl Connection {
 
     /// `basic_recover`: everything that is with the user comes again.
     pub(crate) fn recover(&mut self, promise: u64, consumer: u64) {
+        if self.state.is_closing() {
+            return self.settled(promise, Err(Error::Closed));
+        }
         let Some(&number) = self.consumers.get(&consumer) else {
             return self.no_such_consumer(promise, consumer);
         };

@@ -541,6 +541,17 @@ fn close_succeeds_and_everything_else_is_closed() {
     let late = script.declare("late");
     let too_late = script.publish("", "a", "too late");
     let again = script.close();
+    let of_consumer = script.promise();
+    script.connection.recover(of_consumer, consumer);
+    let late_calls = [
+        of_consumer,
+        script.cancel(consumer),
+        script.qos(consumer, 3),
+    ];
+    for promise in late_calls {
+        assert_matches!(script.result(promise), Some(Err(Error::Closed)));
+    }
+    script.expect_nothing();
     // Only the answer counts now.
     script.deliver(2, "2.0.", 1, "late");
     script.deliver(77, "nobody", 1, "late");
