@@ -79,6 +79,9 @@ impl Session {
         self.owed.retain(|(of, _)| *of != channel);
         self.consumers.retain(|(of, _)| *of != channel);
         self.callers.remove(&channel);
+        if channel == 1 {
+            (self.published, self.confirms) = (0, false);
+        }
         let close = wire::ChannelClose {
             reply_code,
             reply_text: text.as_bytes(),
