@@ -334,9 +334,16 @@ impl Connection {
         }
         self.out.commit();
         let mut consumer = consumer;
-        let Some(ending) = consumer.ending.take() else {
+        let Some(mut ending) = consumer.ending.take() else {
             return;
         };
+        // The broker may have ended it at once, before what waited for its start.
+        for later in std::mem::take(&mut consumer.later) {
+            match later {
+                Later::Qos { promise, .. } => self.no_such_consumer(promise, consumer.promise),
+                Later::End { promise, .. } => ending.promises.extend(promise),
+            }
+        }
         self.cancelled(&consumer, ending);
         self.forget_auto_deleted(&mut consumer);
         self.release_if_settled(number);

@@ -583,6 +583,30 @@ fn the_brokers_cancel_of_the_only_queue_needs_no_answer() {
 }
 
 #[test]
+fn the_brokers_cancel_before_the_start_leaves_nothing_waiting() {
+    let mut script = Script::connected();
+    script.consume(Consume::new("work").prefetch_count(1));
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, BasicQosOk {});
+    let cancel = BasicCancel {
+        consumer_tag: b"2.0.",
+        no_wait: true,
+    };
+    script.send(2, cancel);
+    let raised = script.qos(CONSUMER, 3);
+    let cancelled = script.cancel(CONSUMER);
+    consume_ok(&mut script, "2.0.");
+    assert_matches!(
+        script.result(CONSUMER),
+        Some(Err(Error::Cancelled(CancelledBy::Broker)))
+    );
+    assert_matches!(script.result(raised), Some(Err(Error::UnknownPromise(_))));
+    assert_matches!(script.result(cancelled), Some(Ok(Outcome::CancelOk(_))));
+    script.expect_nothing();
+}
+
+#[test]
 fn a_cancel_by_both_at_once_ends_as_the_clients() {
     let mut script = consuming(Consume::new("work"));
     let cancelled = script.cancel(CONSUMER);
