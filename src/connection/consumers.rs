@@ -123,10 +123,11 @@ impl Connection {
             return Err(Violation::new(503, "a delivery for an unknown consumer"));
         }
         // What comes before recover-ok was sent before the broker took it all back.
-        if channel
-            .expect
-            .iter()
-            .any(|expect| matches!(expect, Expect::RecoverOk(_)))
+        if !consumer.no_ack
+            && channel
+                .expect
+                .iter()
+                .any(|expect| matches!(expect, Expect::RecoverOk(_)))
         {
             return Ok(());
         }

@@ -97,11 +97,14 @@ impl Connection {
         let Role::Consumer(consumer) = &mut channel.role else {
             return;
         };
-        consumer.held.clear();
-        channel.unsettled.clear();
         channel.expect.push_back(Expect::RecoverOk(promise));
         let _ = write_method(self.out.tail(), number, &BasicRecover { requeue: true });
         self.out.commit();
-        self.events.push_back(Event::Stale(consumer.promise));
+        // What came with no_ack does not come again.
+        if !consumer.no_ack {
+            consumer.held.clear();
+            channel.unsettled.clear();
+            self.events.push_back(Event::Stale(consumer.promise));
+        }
     }
 }

@@ -9,8 +9,8 @@ use crate::options::{Consume, ConsumeMulti, Get, Requeue};
 use crate::outcome::Outcome;
 use crate::wire::{
     BasicAck, BasicCancel, BasicCancelOk, BasicConsume, BasicConsumeOk, BasicDeliver, BasicGet,
-    BasicGetEmpty, BasicGetOk, BasicNack, BasicQos, BasicQosOk, BasicReject, ChannelCloseOk,
-    ChannelOpen, ChannelOpenOk, FieldTable, FieldValue, Properties,
+    BasicGetEmpty, BasicGetOk, BasicNack, BasicQos, BasicQosOk, BasicRecover, BasicRecoverOk,
+    BasicReject, ChannelCloseOk, ChannelOpen, ChannelOpenOk, FieldTable, FieldValue, Properties,
 };
 
 #[track_caller]
@@ -723,6 +723,40 @@ fn an_exclusive_consumer_cannot_have_more_but_may_have_less() {
     let raised = script.qos(CONSUMER, 2);
     assert_matches!(script.result(raised), Some(Ok(Outcome::Done)));
     assert_eq!(bodies(&script.deliveries(CONSUMER)), ["b"]);
+}
+
+#[test]
+fn recover_takes_nothing_from_a_consumer_with_no_ack() {
+    let mut script = consuming(Consume::new("q").no_ack(true));
+    script.deliver(2, "2.0.", 1, "before");
+    let recovered = script.promise();
+    script.connection.recover(recovered, 2);
+    script.collect();
+    script.expect(2, BasicRecover { requeue: true });
+    script.deliver(2, "2.0.", 2, "meanwhile");
+    script.send(2, BasicRecoverOk {});
+    assert_matches!(script.result(recovered), Some(Ok(Outcome::Done)));
+    assert_eq!(bodies(&script.deliveries(2)), ["before", "meanwhile"]);
+}
+
+#[test]
+fn recover_has_all_that_is_with_the_user_come_again() {
+    let mut script = consuming(Consume::new("q"));
+    script.deliver(2, "2.0.", 1, "read");
+    let read = one(&mut script);
+    script.deliver(2, "2.0.", 2, "unread");
+    let recovered = script.promise();
+    script.connection.recover(recovered, 2);
+    script.collect();
+    script.expect(2, BasicRecover { requeue: true });
+    // The broker sent it before it took all of them back.
+    script.deliver(2, "2.0.", 3, "meanwhile");
+    script.send(2, BasicRecoverOk {});
+    assert_matches!(script.result(recovered), Some(Ok(Outcome::Done)));
+    assert_matches!(script.ack(&read), Err(Error::AlreadySettled(1)));
+    script.deliver(2, "2.0.", 4, "read");
+    assert_eq!(bodies(&script.deliveries(2)), ["read"]);
+    script.expect_nothing();
 }
 
 #[test]
