@@ -104,9 +104,12 @@ impl Connection {
     /// The broker may yet return the message of a call that was given up, or close the channel because of it: whoever
     /// had that channel next would be hit. So it is free again when the broker has answered something that came after.
     fn fence_off(&mut self, number: u16) {
-        let _ = write_method(self.out.tail(), number, &BasicQos::default());
-        self.out.commit();
         self.occupy(number, Role::Expired, [Expect::QosOk]);
+        // Nothing may follow connection.close.
+        if self.state.is_up() {
+            let _ = write_method(self.out.tail(), number, &BasicQos::default());
+            self.out.commit();
+        }
     }
 
     /// Notes when a call is given up.

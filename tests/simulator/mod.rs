@@ -36,7 +36,7 @@ use rng::Rng;
 const ONCE_BROKEN: &[u64] = &[
     // What was given up while the broker was blocked was forgotten before the broker had answered it: its return ended
     // the connection, and its refusal was blamed on others.
-    189, 521,
+    189, 347,
 ];
 
 /// How many bytes a connection may ask for at once: its read buffer, and a body's first piece.
