@@ -255,6 +255,7 @@ fn take_frames(
             // What was read is not too long to be written.
             let _ = plain.deliver.encode(&mut method);
             let mut header = BytesMut::zeroed(14);
+            header[1] = 60;
             header[4..12].copy_from_slice(&(plain.body.len() as u64).to_be_bytes());
             let payloads = [
                 (FRAME_METHOD, method.freeze()),
