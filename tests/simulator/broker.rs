@@ -391,11 +391,15 @@ impl Broker {
 
     fn take(&mut self, kind: u8, number: u16, payload: &[u8]) {
         let phase = self.link().phase;
-        assert_ne!(phase, Phase::Closed, "a frame after connection.close");
         if kind == FRAME_HEARTBEAT {
             assert_eq!((number, payload), (0, &b""[..]));
             return;
         }
+        assert_ne!(
+            phase,
+            Phase::Closed,
+            "a frame after connection.close: {kind} {number} {payload:?}"
+        );
         if number == 0 {
             assert_eq!(kind, FRAME_METHOD);
             return self.take_connection_method(&Method::decode(payload).expect("a method"));

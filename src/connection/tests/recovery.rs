@@ -552,6 +552,24 @@ fn what_cannot_be_declared_again_is_reported() {
 }
 
 #[test]
+fn what_was_to_be_tried_again_does_not_keep_a_closing_connection_awake() {
+    let mut script = recovering();
+    declare(&mut script, QueueDeclare::new("q").exclusive(true), "q");
+    script.lose();
+    script.reconnect();
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, channel_close(405, "RESOURCE_LOCKED - q"));
+    let retry_at = script
+        .connection
+        .poll_timeout()
+        .expect("it is to be tried again");
+    script.close();
+    script.pass(retry_at - script.now);
+    assert_eq!(script.connection.poll_timeout(), None);
+}
+
+#[test]
 fn only_the_brokers_own_trouble_is_recovered_from() {
     for (code, recovers) in [
         (320, true),
