@@ -4,8 +4,8 @@ use super::body::Pool;
 use crate::message::Delivery;
 use crate::wire::Arena;
 
-/// How many boxes are kept.
-const BOXES: usize = 2048;
+/// How many boxes are kept: of small deliveries, a loop that falls behind has some 3,000 at a time.
+const BOXES: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {

@@ -150,14 +150,21 @@ fn wait(client: &mut Client, _: Promise<Delivery>, messages: usize) -> Result<()
     Ok(())
 }
 
-fn ack(client: &mut Client, consumer: Promise<Delivery>, messages: usize) -> Result<()> {
+/// In callback style, with or without acks.
+fn consume(
+    client: &mut Client,
+    consumer: Promise<Delivery>,
+    messages: usize,
+    acks: bool,
+) -> Result<()> {
     let mut left = messages;
     consumer.for_each(client, move |client, _, delivery| {
         let delivery = delivery.expect("a delivery");
         if left > 0 {
             left -= 1;
-            // Without acks it is refused, which costs next to nothing.
-            let _ = client.basic_ack(delivery);
+            if acks {
+                client.basic_ack(delivery).expect("an ack");
+            }
         }
         if left == 0 {
             client.loop_break();
@@ -166,12 +173,30 @@ fn ack(client: &mut Client, consumer: Promise<Delivery>, messages: usize) -> Res
     client.loop_forever()
 }
 
+fn ack(client: &mut Client, consumer: Promise<Delivery>, messages: usize) -> Result<()> {
+    consume(client, consumer, messages, true)
+}
+
+fn noack(client: &mut Client, consumer: Promise<Delivery>, messages: usize) -> Result<()> {
+    consume(client, consumer, messages, false)
+}
+
 fn ack_plain(client: &mut Client, consumer: Promise<Delivery>, messages: usize) -> Result<()> {
     for _ in 0..messages {
         let delivery = client.wait(consumer)?;
         client.basic_ack(delivery)?;
     }
     Ok(())
+}
+
+/// The least of a few counts: where the machine is busy, the loop's turns are cut shorter and there are more of them.
+fn least(work: &str) -> Result<(f64, f64)> {
+    let mut least = (f64::MAX, f64::MAX);
+    for _ in 0..3 {
+        let (allocations, calls) = count(work)?;
+        least = (least.0.min(allocations), least.1.min(calls));
+    }
+    Ok(least)
 }
 
 /// Allocations a message, and reads and writes a thousand messages.
@@ -192,7 +217,8 @@ fn count(work: &str) -> Result<(f64, f64)> {
     let run = match work {
         "confirm" => confirm,
         "wait" => wait,
-        "ack" | "noack" => ack,
+        "ack" => ack,
+        "noack" => noack,
         "ack-plain" => ack_plain,
         _ => panic!("unknown work {work}"),
     };
@@ -256,7 +282,7 @@ fn no_message_costs_more_than_its_figures() {
         }
     };
     for (work, [allocations, calls, _]) in figures() {
-        let found = count(work).expect("a measurement");
+        let found = least(work).expect("a measurement");
         check(work, "allocations a message", found.0, allocations);
         check(work, "reads and writes a thousand messages", found.1, calls);
     }
