@@ -102,8 +102,8 @@
 //!   of a broker that judges each frame and a network that splits, delays and cuts at every byte: 35 million steps, 21
 //!   million frames, 3.6 million publishes, 60,000 lost connections. Each promise came to one true result, and nothing was
 //!   left behind.
-//! - [Fuzzers](https://rust-fuzz.github.io/book/) have had an hour with frames, methods, tables, URLs, and whole
-//!   connections (`tests/fuzz`).
+//! - [Fuzzers](https://rust-fuzz.github.io/book/) have had two hours with frames, methods, tables, URLs, and whole
+//!   connections (`tests/fuzz`), the last 47 minutes without a find.
 //! - A cluster of three whose nodes were killed ten times, and a proxy that cut 200 connections, lost no confirmed message
 //!   (`tests/chaos`), on RabbitMQ 3.10 and 4.0.
 //! - A scripted peer has broken each rule of the protocol that one can break, and stopped, closed and reset at every byte of
