@@ -495,7 +495,7 @@ impl Connection {
             self.heartbeat.next(),
             self.calls.keys().next().map(|&(deadline, _)| deadline),
             self.blocked_deadline(),
-            self.replay.retry_at.filter(|_| self.state.is_up()),
+            self.retry_at(),
         ];
         timers.into_iter().flatten().min()
     }

@@ -30,7 +30,7 @@ pub(super) struct Replay {
     outstanding: usize,
     /// What the broker could not do yet.
     again: Vec<(Step, Error)>,
-    pub(super) retry_at: Option<Instant>,
+    retry_at: Option<Instant>,
     /// Until when locked queues hold everything up.
     hold_until: Option<Instant>,
     /// Until when to try.
@@ -271,14 +271,14 @@ impl Connection {
         None
     }
 
+    /// When to try again what the broker could not do; never on a connection that is not up.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.replay.retry_at.filter(|_| self.state.is_up())
+    }
+
     /// Tries again what the broker could not do, when the time has come.
     pub(super) fn retry_replay(&mut self) {
-        if self
-            .replay
-            .retry_at
-            .is_none_or(|retry_at| self.now < retry_at)
-            || !self.state.is_up()
-        {
+        if self.retry_at().is_none_or(|retry_at| self.now < retry_at) {
             return;
         }
         self.replay.retry_at = None;
