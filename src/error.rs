@@ -421,12 +421,18 @@ impl Error {
         }
     }
 
-    /// Whether the connection was lost, or could not be made.
+    /// Whether there is no connection: it was lost, or could not be made, or the broker closed it because it shuts down
+    /// (320), or the peer broke the protocol; and then [`NotConnected`](Self::NotConnected).
+    ///
+    /// Not so if the broker closed it for what the program had asked for: to connect again and do the same would be no use.
     pub fn is_connection_broken(&self) -> bool {
-        matches!(
-            self.cause(),
-            Self::ConnectionBroken(_) | Self::UnsupportedProtocol(_)
-        )
+        match self.cause() {
+            Self::ConnectionBroken(_)
+            | Self::UnsupportedProtocol(_)
+            | Self::ConnectionForced(_)
+            | Self::NotConnected => true,
+            cause => cause.reply().is_some_and(|reply| !reply.from_broker),
+        }
     }
 }
 
@@ -475,6 +481,28 @@ mod tests {
             );
             let wrapped = Error::OutcomeUnknown(Box::new(error));
             assert_eq!(wrapped.reply().map(|reply| reply.code), Some(code));
+        }
+    }
+
+    #[test]
+    fn a_connection_is_broken_by_a_shutdown_and_by_nonsense_too() {
+        let ours = |code| Reply {
+            from_broker: false,
+            ..reply(code, "nonsense")
+        };
+        for (error, is_broken) in [
+            (Error::ConnectionBroken(Broken::Eof), true),
+            (Error::UnsupportedProtocol("HTTP".into()), true),
+            (Error::from_reply(reply(320, "CONNECTION_FORCED")), true),
+            (Error::NotConnected, true),
+            (Error::from_reply(ours(503)), true),
+            (Error::from_reply(reply(503, "COMMAND_INVALID")), false),
+            (Error::from_reply(reply(404, "NOT_FOUND")), false),
+            (Error::Closed, false),
+        ] {
+            assert_eq!(error.is_connection_broken(), is_broken, "{error}");
+            let wrapped = Error::NotSent(Box::new(error));
+            assert_eq!(wrapped.is_connection_broken(), is_broken, "{wrapped}");
         }
     }
 

@@ -24,6 +24,10 @@ pub(super) struct Queue {
     pub(super) generation: u32,
     /// False once the broker has cancelled it.
     pub(super) alive: bool,
+    /// Whether its consume-ok is outstanding.
+    pub(super) starting: bool,
+    /// Whether the queue is a stream: as its consumer asked, or as its first delivery says.
+    is_stream: Option<bool>,
     /// Of a stream: the offsets of deliveries that may be unsettled, by their tags.
     offsets: VecDeque<(u64, i64)>,
     /// Of a stream: behind the last delivery.
@@ -44,11 +48,17 @@ impl Queue {
     }
 
     pub(super) fn is_stream(&self) -> bool {
-        self.request.arguments.contains(STREAM_OFFSET)
+        self.is_stream == Some(true)
     }
 
     /// Notes how far a stream has come; `oldest` is the first tag that is unsettled.
     pub(super) fn note_offset(&mut self, tag: u64, oldest: u64, headers: &FieldTable) {
+        if !*self
+            .is_stream
+            .get_or_insert_with(|| headers.contains(STREAM_OFFSET))
+        {
+            return;
+        }
         let Some(offset) = headers.get(STREAM_OFFSET).and_then(|value| value.as_i64()) else {
             return;
         };
@@ -63,6 +73,9 @@ impl Queue {
     pub(super) fn begin_again(&mut self, unsettled: &VecDeque<u64>) {
         self.generation = 0;
         self.alive = true;
+        self.starting = false;
+        // Another queue may have its name by then.
+        self.is_stream = self.is_stream.filter(|&is_stream| is_stream);
         let offsets = std::mem::take(&mut self.offsets);
         let oldest = offsets
             .iter()
@@ -73,7 +86,7 @@ impl Queue {
     }
 
     pub(super) fn start(
-        &self,
+        &mut self,
         no_ack: bool,
         channel: u16,
         out: &mut BytesMut,
@@ -92,7 +105,9 @@ impl Queue {
             ..Default::default()
         };
         write_method(out, channel, &method)?;
-        check_frame(out, mark, frame_max)
+        check_frame(out, mark, frame_max)?;
+        self.starting = true;
+        Ok(())
     }
 }
 
@@ -151,9 +166,11 @@ impl Consumer {
             .enumerate()
             .map(|(index, request)| Queue {
                 tag: format!("{promise}.{index}.{}", request.consumer_tag).into(),
+                is_stream: request.arguments.contains(STREAM_OFFSET).then_some(true),
                 request,
                 generation: 0,
                 alive: true,
+                starting: false,
                 offsets: VecDeque::new(),
                 next_offset: None,
             });
@@ -188,7 +205,7 @@ impl Consumer {
             },
         )?;
         let mut expect = vec![Expect::QosOk];
-        for queue in &self.queues {
+        for queue in &mut self.queues {
             queue.start(self.no_ack, channel, out, frame_max)?;
             expect.push(Expect::ConsumeOk);
         }
@@ -196,9 +213,12 @@ impl Consumer {
         Ok(expect)
     }
 
-    /// The queue of that tag, if it is a stream.
+    /// The queue of that tag, if it is a stream, or may be one.
     pub(super) fn stream_of(&mut self, tag: &ShortStr) -> Option<&mut Queue> {
-        let mut streams = self.queues.iter_mut().filter(|queue| queue.is_stream());
+        let mut streams = self
+            .queues
+            .iter_mut()
+            .filter(|queue| queue.is_stream != Some(false));
         streams.find(|queue| queue.tag == *tag)
     }
 

@@ -186,11 +186,22 @@ impl Connection {
         }
     }
 
-    pub(crate) fn consume_ok(&mut self, number: u16) {
-        if let Some(consumer) = self.consumer(number) {
-            consumer.starting = consumer.starting.saturating_sub(1);
-            self.do_what_waited(number);
-        }
+    /// `basic.consume-ok`. RabbitMQ 3.10 sends it once more when the leader of a quorum queue restarts, which does no harm.
+    pub(crate) fn consume_ok(&mut self, number: u16, tag: &[u8]) {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return log::debug!("a consume-ok for a consumer that is no more");
+        };
+        let mut starting = consumer.queues.iter_mut().filter(|queue| queue.starting);
+        let Some(queue) = starting.find(|queue| queue.wire_tag().as_bytes() == tag) else {
+            return log::debug!("a second consume-ok for a consumer");
+        };
+        queue.starting = false;
+        consumer.starting = consumer.starting.saturating_sub(1);
+        channel.expected(|expect| *expect == Expect::ConsumeOk);
+        self.do_what_waited(number);
     }
 
     /// `basic_cancel` of a consumer that runs, or waits for its channel.

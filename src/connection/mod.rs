@@ -28,6 +28,7 @@
 //! `blocked` the times when the broker takes no messages, `calls` requests that wait for a reply from another program.
 //! `recovery`, `replay` and `topology` carry all of it over to another socket.
 
+mod bindings;
 mod blocked;
 mod body;
 mod calls;
@@ -367,6 +368,11 @@ impl Connection {
                 self.cancelled_by_broker(number, cancel.consumer_tag);
                 Ok(())
             }
+            Method::BasicConsumeOk(ok) => {
+                self.consume_ok(number, ok.consumer_tag);
+                self.fail_hopeless();
+                Ok(())
+            }
             method => self.handle_reply(number, method),
         }
     }
@@ -422,7 +428,6 @@ impl Connection {
             | (Expect::SelectOk, Method::ConfirmSelectOk(_))
             | (Expect::Get, Method::BasicGetEmpty(_))
             | (Expect::QosOk, Method::BasicQosOk(_))
-            | (Expect::ConsumeOk, Method::BasicConsumeOk(_))
             | (Expect::RecoverOk(_), Method::BasicRecoverOk(_))
             | (Expect::CancelOk | Expect::Replaced(_), Method::BasicCancelOk(_)) => true,
             // The oldest call, or nobody.
@@ -454,7 +459,6 @@ impl Connection {
                 self.settled(promise, Ok(Outcome::Got(None)));
             }
             (Expect::QosOk, Role::Expired) => self.release(number),
-            (Expect::ConsumeOk, _) => self.consume_ok(number),
             (Expect::CancelOk, _) => self.cancel_ok(number),
             (Expect::RecoverOk(promise), _) => self.settled(promise, Ok(Outcome::Done)),
             (Expect::Replaced(Some(promise)), _) => self.settled(promise, Ok(Outcome::Done)),

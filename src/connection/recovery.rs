@@ -148,6 +148,12 @@ impl Connection {
         }
     }
 
+    /// Whether a consumer has no channel at the moment.
+    pub(super) fn is_set_aside(&self, promise: u64) -> bool {
+        let mut suspended = self.suspended.iter();
+        suspended.any(|(consumer, _)| consumer.promise == promise)
+    }
+
     /// A consumer that has no channel at the moment, out of those.
     pub(super) fn take_suspended(&mut self, promise: u64) -> Option<Consumer> {
         let index = self

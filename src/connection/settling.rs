@@ -7,6 +7,7 @@ use super::{Connection, Event};
 use crate::error::{Error, Result};
 use crate::message::Origin;
 use crate::options::Requeue;
+use crate::outcome::Outcome;
 use crate::wire::{BasicNack, BasicRecover, BasicReject, EncodeError, write_ack, write_method};
 
 /// How a delivery is settled.
@@ -89,7 +90,12 @@ impl Connection {
             return self.settled(promise, Err(Error::Closed));
         }
         let Some(&number) = self.consumers.get(&consumer) else {
-            return self.no_such_consumer(promise, consumer);
+            // One that has no channel has no deliveries: what it had, before a loss, comes again.
+            return if self.waiting_consumer(consumer).is_some() || self.is_set_aside(consumer) {
+                self.settled(promise, Ok(Outcome::Done))
+            } else {
+                self.no_such_consumer(promise, consumer)
+            };
         };
         let Some(channel) = self.channels.get_mut(number) else {
             return;

@@ -38,6 +38,11 @@ pub(crate) enum EncodeError {
         field_table::MAX_DEPTH
     )]
     TableTooDeep,
+    /// RabbitMQ cannot read one, and closes the connection without a reason.
+    #[error(
+        "a field table holds a number that is not finite (NaN or an infinity), which RabbitMQ cannot read"
+    )]
+    NotFinite,
     #[error(
         "this takes {len} bytes in a frame, which cannot be split, and the largest frame of this connection is {max}"
     )]

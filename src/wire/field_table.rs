@@ -46,7 +46,7 @@ impl FieldTable {
 
     /// Adds an entry, or replaces the one of that name.
     ///
-    /// A name over 255 bytes, or a nesting of more than 64 levels, shows as
+    /// A name over 255 bytes, a nesting of more than 64 levels, or a number that is not finite shows as
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the table is to be sent.
     pub fn insert(&mut self, name: impl Into<ShortStr>, value: impl Into<FieldValue>) {
         let (name, value) = (name.into(), value.into());
@@ -397,5 +397,32 @@ mod tests {
             Err(EncodeError::ShortStrTooLong { len: 256 })
         );
         assert_eq!(table.get("ok"), Some(FieldValue::I32(2)));
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_refused_wherever_it_is() {
+        let values = || -> Vec<FieldValue> {
+            vec![
+                f64::NAN.into(),
+                f64::INFINITY.into(),
+                f64::NEG_INFINITY.into(),
+                f32::NAN.into(),
+                f32::INFINITY.into(),
+                f32::NEG_INFINITY.into(),
+            ]
+        };
+        for value in values() {
+            let inner = FieldTable::new().with("n", value.clone());
+            let places = [
+                inner.clone(),
+                FieldTable::new().with("t", inner),
+                FieldTable::new().with("a", vec![1.into(), value]),
+            ];
+            for table in places {
+                assert_eq!(table.check_encodable(), Err(EncodeError::NotFinite));
+            }
+        }
+        let finite = FieldTable::new().with("a", f64::MAX).with("b", -0.0_f32);
+        assert_eq!(finite.check_encodable(), Ok(()));
     }
 }

@@ -28,9 +28,9 @@ pub enum FieldValue {
     U32(u32),
     /// `l`, and `L` from some peers
     I64(i64),
-    /// `f`
+    /// `f`; RabbitMQ reads finite ones only.
     F32(f32),
-    /// `d`
+    /// `d`; RabbitMQ reads finite ones only.
     F64(f64),
     /// `D`: `value` divided by ten to the power of `scale`.
     Decimal {
@@ -104,6 +104,8 @@ impl FieldValue {
                 out.put_u8(b'l');
                 out.put_i64(*value);
             }
+            Self::F32(value) if !value.is_finite() => return Err(EncodeError::NotFinite),
+            Self::F64(value) if !value.is_finite() => return Err(EncodeError::NotFinite),
             Self::F32(value) => {
                 out.put_u8(b'f');
                 out.put_f32(*value);

@@ -21,5 +21,6 @@ mod handshake;
 mod publish;
 mod recovery;
 mod replies;
+mod restart;
 mod script;
 mod split;

@@ -18,11 +18,11 @@ use crate::wire::{
     ExchangeDeclareOk, Properties, QueueBindOk,
 };
 
-fn recovering() -> Script {
+pub(super) fn recovering() -> Script {
     Script::recovering(ClientOptions::new())
 }
 
-fn ack(tag: u64, multiple: bool) -> BasicAck {
+pub(super) fn ack(tag: u64, multiple: bool) -> BasicAck {
     BasicAck {
         delivery_tag: tag,
         multiple,
@@ -30,7 +30,7 @@ fn ack(tag: u64, multiple: bool) -> BasicAck {
 }
 
 #[track_caller]
-fn expect_publish(script: &mut Script, routing_key: &str, body: &[u8]) {
+pub(super) fn expect_publish(script: &mut Script, routing_key: &str, body: &[u8]) {
     let publish = BasicPublish {
         routing_key: routing_key.as_bytes(),
         ..Default::default()
@@ -40,26 +40,26 @@ fn expect_publish(script: &mut Script, routing_key: &str, body: &[u8]) {
 }
 
 #[track_caller]
-fn expect_publisher(script: &mut Script) {
+pub(super) fn expect_publisher(script: &mut Script) {
     script.expect(1, ChannelOpen::default());
     script.expect(1, ConfirmSelect::default());
 }
 
-fn send_publisher(script: &mut Script) {
+pub(super) fn send_publisher(script: &mut Script) {
     script.send(1, ChannelOpenOk::default());
     script.send(1, ConfirmSelectOk {});
 }
 
 /// What the program is told after a reconnection.
 #[track_caller]
-fn restored(script: &mut Script) -> Restored {
+pub(super) fn restored(script: &mut Script) -> Restored {
     match script.changes.pop() {
         Some(ConnectionEvent::Restored(restored)) => restored,
         other => panic!("{other:?}"),
     }
 }
 
-fn declare(script: &mut Script, queue: QueueDeclare, name: &str) {
+pub(super) fn declare(script: &mut Script, queue: QueueDeclare, name: &str) {
     let channel = 2;
     let promise = script.request(Request::QueueDeclare(queue));
     script.methods();
@@ -179,7 +179,7 @@ fn what_was_sent_before_and_is_refused_now_is_unknown() {
     assert_matches!(script.result(fresh), Some(Err(Error::AccessRefused(_))));
 }
 
-fn consume(script: &mut Script, request: Consume) -> u64 {
+pub(super) fn consume(script: &mut Script, request: Consume) -> u64 {
     let consumer = script.consume(request);
     script.methods();
     script.send(2, ChannelOpenOk::default());
@@ -188,7 +188,7 @@ fn consume(script: &mut Script, request: Consume) -> u64 {
     consumer
 }
 
-fn consume_ok(script: &mut Script, consumer: u64) {
+pub(super) fn consume_ok(script: &mut Script, consumer: u64) {
     let tag = format!("{consumer}.0.");
     script.send(
         2,
@@ -271,7 +271,7 @@ fn a_consumer_can_be_cancelled_and_changed_while_there_is_no_connection() {
     script.expect_nothing();
 }
 
-fn stream_delivery(script: &mut Script, consumer: u64, tag: u64, offset: i64) {
+pub(super) fn stream_delivery(script: &mut Script, consumer: u64, tag: u64, offset: i64) {
     let consumer_tag = format!("{consumer}.0.");
     let deliver = BasicDeliver {
         consumer_tag: consumer_tag.as_bytes(),
@@ -323,7 +323,7 @@ fn behind_the_last_offset_of_a_stream_there_is_no_other() {
     assert_eq!(script.deliveries(consumer).len(), 1);
 }
 
-fn bind(queue: &str) -> QueueBind {
+pub(super) fn bind(queue: &str) -> QueueBind {
     QueueBind::new(queue, "x").routing_key("k")
 }
 

@@ -172,6 +172,14 @@ impl Script {
         promise
     }
 
+    /// `basic_recover`.
+    pub(super) fn recover(&mut self, consumer: u64) -> u64 {
+        let promise = self.promise();
+        self.connection.recover(promise, consumer);
+        self.collect();
+        promise
+    }
+
     pub(super) fn qos(&mut self, consumer: u64, prefetch: u16) -> u64 {
         let promise = self.promise();
         self.connection.qos(promise, consumer, prefetch);
