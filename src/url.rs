@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use url::{Host, form_urlencoded};
+use url::{Host, ParseError, form_urlencoded};
 
 use crate::client_options::{AuthMechanism, ClientOptions};
 
@@ -44,24 +44,34 @@ impl AmqpUrl {
     }
 
     fn cut(url: &str) -> Result<Self, String> {
+        if url.contains(char::is_control) {
+            return Err("there is a control character in it, a line break perhaps".into());
+        }
+        if url.contains(char::is_whitespace) {
+            return Err("there is a blank in it; a blank in a part is written %20".into());
+        }
         let (scheme, rest) = url.split_once("://").ok_or("there is no :// in it")?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "amqp" => false,
             "amqps" => true,
             _ => return Err("the scheme is neither amqp nor amqps".into()),
         };
-        if rest.contains(char::is_control) {
-            return Err("there is a control character in it, a line break perhaps".into());
-        }
         if rest.contains('#') {
             return Err("it has a fragment; a # in a part is written %23".into());
         }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let options = parse_query(query, tls)?;
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if path.contains('/') {
-            return Err("its path has more than one segment; a / in a part is written %2f".into());
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, behind) = rest.split_at(end);
+        // Else what is meant for a password would be a vhost, and what is meant for a user a host to connect to.
+        if behind.contains('@') && !authority.contains('@') {
+            return Err(
+                "an @ comes after the first / or ?, and none before it; in a user or password a / is written %2f and a \
+                 ? %3f, and elsewhere an @ is written %40"
+                    .into(),
+            );
         }
+        let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
+        let options = parse_query(query, tls)?;
+        let vhost = parse_path(path)?;
         let has_login = authority.contains('@');
         let (login, address) = authority.rsplit_once('@').unwrap_or(("guest", authority));
         let (username, password) = login.split_once(':').unwrap_or((login, "guest"));
@@ -75,10 +85,7 @@ impl AmqpUrl {
             password: decode_login(password, "password")?,
             has_login,
             options,
-            vhost: match path {
-                "" => "/".into(),
-                path => short(decode(path, "vhost")?, "vhost")?,
-            },
+            vhost,
         })
     }
 }
@@ -92,6 +99,19 @@ impl fmt::Debug for AmqpUrl {
             .field("username", &self.username)
             .field("vhost", &self.vhost)
             .finish_non_exhaustive()
+    }
+}
+
+/// The vhost. Many programs write `/`, the default one, unencoded: `amqp://host//`.
+fn parse_path(path: &str) -> Result<String, String> {
+    match path.strip_prefix('/').unwrap_or(path) {
+        "" | "/" => Ok("/".into()),
+        segments if segments.contains('/') => Err(
+            "its path has more than one segment; a / in a vhost is written %2f, so the vhost a/b is /a%2fb, and /a is \
+             /%2fa"
+                .into(),
+        ),
+        vhost => short(decode(vhost, "vhost")?, "vhost"),
     }
 }
 
@@ -130,11 +150,16 @@ fn parse_query(query: &str, tls: bool) -> Result<ClientOptions, String> {
                 "verify_none" => options.tls.accept_any_certificate = Some(true),
                 _ => return Err("verify is neither verify_peer nor verify_none".into()),
             },
-            _ => {
-                // It may be the rest of a password.
+            name => {
+                // With an @ behind it, it may be the rest of a password.
+                let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+                let which = if !query.contains('@') && name.chars().all(is_name) {
+                    format!("{} ({name:?})", index + 1)
+                } else {
+                    format!("{}", index + 1)
+                };
                 return Err(format!(
-                    "query parameter {} is unknown; known are {PARAMETERS}; a ? in a part is written %3f",
-                    index + 1
+                    "query parameter {which} is unknown; known are {PARAMETERS}; a ? in a part is written %3f"
                 ));
             }
         }
@@ -184,15 +209,44 @@ pub(crate) fn parse_address(address: &str) -> Result<(String, Option<u16>), Stri
     };
     let host = match host {
         "" => "localhost".into(),
-        // It decodes what is percent-encoded.
-        host => match Host::parse(host) {
-            Ok(Host::Domain(name)) => name,
-            Ok(Host::Ipv4(address)) => address.to_string(),
-            Ok(Host::Ipv6(address)) => address.to_string(),
-            Err(error) => return Err(format!("the host is no name and no address: {error}")),
-        },
+        host => parse_host(host)
+            .map_err(|error| format!("the host is no name and no address: {error}"))?,
     };
     Ok((host, port))
+}
+
+/// A name or an address, which the `url` crate knows by the rules of browsers, and decodes; and what those do not know.
+fn parse_host(host: &str) -> Result<String, ParseError> {
+    if let Some((address, zone)) = zoned(host) {
+        let Host::Ipv6(address) = Host::parse(&format!("{address}]"))? else {
+            return Err(ParseError::InvalidIpv6Address);
+        };
+        return Ok(format!("{address}%{zone}"));
+    }
+    let error = match Host::parse(host) {
+        Ok(Host::Domain(name)) => return Ok(name),
+        Ok(Host::Ipv4(address)) => return Ok(address.to_string()),
+        Ok(Host::Ipv6(address)) => return Ok(address.to_string()),
+        Err(error) => error,
+    };
+    // A browser takes every host that ends in a number for an IPv4 address, and rabbit.1 is none.
+    if error == ParseError::InvalidIpv4Address
+        && host.contains(|c: char| !c.is_ascii_digit() && c != '.')
+        && let Ok(Host::Domain(name)) = Host::parse(&format!("{host}.name"))
+        && let Some(name) = name.strip_suffix(".name")
+    {
+        return Ok(name.to_owned());
+    }
+    Err(error)
+}
+
+/// An IPv6 address of one link, up to the zone that says which: `[fe80::1%25eth0]`, by RFC 6874, or `[fe80::1%eth0]`.
+fn zoned(host: &str) -> Option<(&str, &str)> {
+    let (address, zone) = host.strip_suffix(']')?.split_once('%')?;
+    let zone = zone.strip_prefix("25").unwrap_or(zone);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
+    (address.starts_with('[') && !zone.is_empty() && zone.chars().all(is_plain))
+        .then_some((address, zone))
 }
 
 /// PLAIN, the login mechanism, sets the user and the password apart by a zero byte.
@@ -295,6 +349,8 @@ mod tests {
             ),
             ("amqp:///vhost", guest("vhost", "localhost")),
             ("amqp://host/%2f%2f", guest("//", "host")),
+            // As kombu, Celery and others write it.
+            ("amqp://host//", guest("/", "host")),
             ("amqp://[::1]", guest("/", "::1")),
             (
                 "amqps://user:pass@host:10000/vhost",
@@ -341,6 +397,15 @@ mod tests {
         assert_parts("amqp://my_rabbit-1", expected("my_rabbit-1"));
         assert_parts("amqp://127.0.0.1", expected("127.0.0.1"));
         assert_parts("amqp://rabbit.example.", expected("rabbit.example."));
+        for name in ["rabbit.1", "rabbit.1.", "a.b.0x1g", "rabbit-1.2"] {
+            assert_parts(&format!("amqp://{name}"), expected(name));
+        }
+        assert_parts("amqp://[fe80::1%25eth0]", expected("fe80::1%eth0"));
+        assert_parts("amqp://[fe80::1%eth0]:", expected("fe80::1%eth0"));
+        assert_eq!(
+            parse_address("[fe80::1%25en-0]:5673"),
+            Ok(("fe80::1%en-0".into(), Some(5673)))
+        );
     }
 
     #[test]
@@ -354,7 +419,11 @@ mod tests {
             ("amqp://host/#top", "it has a fragment"),
             (
                 "amqp://host/?heartbeat=10&x=1",
-                "query parameter 2 is unknown; known are heartbeat",
+                "query parameter 2 (\"x\") is unknown; known are heartbeat",
+            ),
+            (
+                "amqp://u:p@ss?word@host",
+                "query parameter 1 is unknown; known are heartbeat",
             ),
             (
                 "amqp://host/?heartbeat=1&heartbeat=2",
@@ -386,12 +455,39 @@ mod tests {
                 "certfile and keyfile come together",
             ),
             ("amqp://host/a/b", "its path has more than one segment"),
-            ("amqp://host//", "its path has more than one segment"),
+            (
+                "amqp://host//b",
+                "its path has more than one segment; a / in a vhost is written %2f",
+            ),
+            ("amqp://host///", "its path has more than one segment"),
             ("amqp://host:port", "the port is not a number"),
             ("amqp://host:+1", "the port is not a number"),
             ("amqp://host:0", "the port is not from 1 to 65535"),
             ("amqp://host:65536", "the port is not from 1 to 65535"),
-            ("amqp://ho st", "the host is no name and no address"),
+            ("amqp://ho st", "there is a blank in it"),
+            (" amqp://host", "there is a blank in it"),
+            ("amqp://host/ ", "there is a blank in it"),
+            ("amqp://u:p p@host", "there is a blank in it"),
+            ("amqp://host/\u{a0}", "there is a blank in it"),
+            (
+                "amqp://localhost:5720/sesame@host",
+                "an @ comes after the first / or ?",
+            ),
+            (
+                "amqp://localhost:5720?sesame@host",
+                "an @ comes after the first / or ?",
+            ),
+            ("amqp://1.2.3.256", "the host is no name and no address"),
+            ("amqp://1.2.3.4.5", "the host is no name and no address"),
+            ("amqp://[fe80::1%25]", "the host is no name and no address"),
+            (
+                "amqp://[fe80::g%25eth0]",
+                "the host is no name and no address",
+            ),
+            (
+                "amqp://[fe80::1%25a%2fb]",
+                "the host is no name and no address",
+            ),
             ("amqp://ho%2fst", "the host is no name and no address"),
             ("amqp://::1", "the host is no name and no address"),
             ("amqp://[::g]", "the host is no name and no address"),
@@ -485,7 +581,8 @@ mod tests {
         }
     }
 
-    /// Whatever is put together from these is a URL or an error, and the error does not show the secret.
+    /// Whatever is put together from these is a URL or an error, and the error does not show the secret: what stands
+    /// before an `@`.
     #[test]
     fn no_text_is_too_strange_and_no_error_shows_a_password() {
         const PIECES: [&str; 20] = [
@@ -501,6 +598,7 @@ mod tests {
                 state ^= state << 17;
                 url += PIECES[(state % 20) as usize];
             }
+            url += "@host";
             for url in [&*url, &url["amqp://".len()..]] {
                 if let Err(error) = AmqpUrl::parse(url) {
                     assert!(!error.contains("sesame"), "{url:?}: {error}");
