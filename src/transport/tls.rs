@@ -3,6 +3,7 @@
 
 mod config;
 mod failure;
+mod pem;
 mod verify;
 
 use std::fmt;

@@ -148,6 +148,43 @@ fn a_missing_or_unknown_client_certificate_is_refused() {
     }
 }
 
+/// An editor's byte-order mark before the first certificate, no line break behind it, and a server that is signed by each.
+#[test]
+fn no_certificate_of_a_file_is_lost() {
+    let pki = Pki::new();
+    let others = [Ca::new("another CA"), Ca::new("a third CA")];
+    let [second, third] = others.each_ref().map(|ca| ca.certificate.pem());
+    let first = pki.ca.certificate.pem();
+    let joined = format!("\u{feff}{}{}{third}", first.trim_end(), second.trim_end());
+    let file = pki.folder.write("joined.pem", &joined);
+    let trusting = TlsOptions::new().ca_file(file);
+    succeeds(pki.server(), &trusting);
+    for ca in &others {
+        let identity = ca.sign(&params("a server", &["localhost"]));
+        succeeds(pki.server_with(identity), &trusting);
+    }
+    let commented = pki
+        .folder
+        .write("commented.pem", &format!("my CA: {first}"));
+    let error = TlsConfig::new(&TlsOptions::new().ca_file(commented)).unwrap_err();
+    assert!(
+        error.contains("commented.pem") && error.contains("line 1"),
+        "{error}"
+    );
+    let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let identity = pki.ca.sign(&params("a client", &[]));
+    let key = pki.folder.write(
+        "key.pem",
+        &format!("\u{feff}{}", identity.key.serialize_pem() + &key),
+    );
+    let certificate = pki.folder.write(
+        "cert.pem",
+        &format!("\u{feff}{}", identity.certificate.pem()),
+    );
+    let options = pki.options().client_certificate(certificate, key);
+    succeeds(pki.server().wants_client_of(&pki.ca), &options);
+}
+
 #[test]
 fn a_file_that_is_not_right_is_named() {
     let pki = Pki::new();

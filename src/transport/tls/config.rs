@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, Error, RootCertStore};
 use rustls_native_certs::CertificateResult;
 
+use super::pem;
 use super::verify::Verifier;
 use crate::tls_options::TlsOptions;
 
@@ -123,14 +124,24 @@ fn identity_error(files: &str, error: &Error) -> String {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+/// The PEM blocks of a file.
+fn read(path: &Path) -> Result<String, String> {
+    let file = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    pem::blocks(&file).map_err(|error| not_pem(path, &error))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read(path)?)
+    let blocks = read(path)?;
+    if blocks.contains("-----BEGIN TRUSTED CERTIFICATE-----") {
+        return Err(format!(
+            "{path}: a certificate in it is in a form of OpenSSL's own (TRUSTED CERTIFICATE): convert it with openssl \
+             x509 -in {path} -out ...",
+            path = path.display()
+        ));
+    }
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(blocks.as_bytes())
         .collect::<Result<_, _>>()
-        .map_err(|error| not_pem(path, &error))?;
+        .map_err(|error| not_pem(path, &error.to_string()))?;
     if certificates.is_empty() {
         return Err(format!(
             "{}: no certificate in it (PEM, -----BEGIN CERTIFICATE-----)",
@@ -141,24 +152,24 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let text = read(path)?;
-    let has = |mark: &[u8]| text.windows(mark.len()).any(|window| window == mark);
-    if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+    let blocks = read(path)?;
+    let has = |mark: &str| blocks.contains(mark);
+    if has("BEGIN ENCRYPTED PRIVATE KEY") || has("Proc-Type: 4,ENCRYPTED") {
         return Err(format!(
             "{path}: the key is encrypted: decrypt it with openssl pkey -in {path} -out ...",
             path = path.display()
         ));
     }
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        pem::Error::NoItemsFound => format!(
+    PrivateKeyDer::from_pem_slice(blocks.as_bytes()).map_err(|error| match error {
+        PemError::NoItemsFound => format!(
             "{}: no private key in it (PEM: PKCS#8, PKCS#1 or SEC1)",
             path.display()
         ),
-        error => not_pem(path, &error),
+        error => not_pem(path, &error.to_string()),
     })
 }
 
-fn not_pem(path: &Path, error: &pem::Error) -> String {
+fn not_pem(path: &Path, error: &str) -> String {
     format!(
         "{}: not a PEM file as it should be: {error}",
         path.display()
