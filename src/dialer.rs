@@ -100,9 +100,14 @@ impl Dialer {
             .unwrap_or_default()
     }
 
+    /// Whether a connection that was up is to be made anew.
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.lost_at.is_some()
+    }
+
     /// Whether another attempt would follow a failure.
     pub(crate) fn may_go_on(&self) -> bool {
-        self.hosts.len() > 1 || self.lost_at.is_some()
+        self.hosts.len() > 1 || self.is_recovering()
     }
 
     pub(crate) fn failed(&mut self, error: Error) {

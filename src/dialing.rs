@@ -10,6 +10,7 @@ use crate::error::{Broken, Error};
 use crate::lookup::{Addresses, Lookup};
 use crate::promise::PromiseId;
 use crate::reactor::{after, now};
+use crate::tls_failure::TlsFailure;
 use crate::transport::{SocketOptions, Stream, TlsConfig};
 use crate::wire::MIN_FRAME_MAX;
 
@@ -38,7 +39,8 @@ impl Driver {
         let promise = self.promises.single();
         if self.begin(promise, true) {
             self.start_clock();
-            let adopted = self.tls_config().and_then(|tls| {
+            let tls = self.tls_config().map_err(Error::InvalidArgument);
+            let adopted = tls.and_then(|tls| {
                 let tls = tls.map(|tls| (tls, self.server_name(&self.url.host)));
                 self.reactor
                     .adopt(stream, tls)
@@ -95,17 +97,17 @@ impl Driver {
         }
     }
 
-    fn tls_config(&self) -> Result<Option<TlsConfig>, Error> {
+    /// Reads the files; what is wrong with one of them.
+    fn tls_config(&self) -> Result<Option<TlsConfig>, String> {
         if !self.url.tls {
             return Ok(None);
         }
-        TlsConfig::new(&self.options.tls)
-            .map(Some)
-            .map_err(Error::InvalidArgument)
+        TlsConfig::new(&self.options.tls).map(Some)
     }
 
-    /// What the broker's certificate has to name.
+    /// What the broker's certificate has to name. No certificate has the zone of an address.
     fn server_name(&self, host: &str) -> String {
+        let host = host.split_once('%').map_or(host, |(address, _)| address);
         let chosen = self.options.tls.server_name.as_deref();
         chosen.unwrap_or(host).to_owned()
     }
@@ -153,7 +155,11 @@ impl Driver {
         let deadline = self.deadline.map_or_else(now, |deadline| deadline.at);
         let tls = match self.tls_config() {
             Ok(tls) => tls.map(|tls| (tls, self.server_name(&host))),
-            Err(error) => return self.give_up(&error),
+            // Somebody may be replacing the file just now: the next attempt reads it again.
+            Err(wrong) if self.dialer.is_recovering() => {
+                return self.disconnected(Broken::Tls(TlsFailure::File(wrong)));
+            }
+            Err(wrong) => return self.give_up(&Error::InvalidArgument(wrong)),
         };
         let options = SocketOptions {
             tcp_timeout: self.options.tcp_timeout,

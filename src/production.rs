@@ -21,7 +21,8 @@
 //! # Ok::<(), puka::Error>(())
 //! ```
 //!
-//! The files are read anew for each connection, so certificates may be changed in place. What is wrong with a certificate
+//! The files are read anew for each connection, so certificates may be changed in place; where recovery reads one that is
+//! half written, it tries again. What is wrong with a certificate
 //! is in [`TlsFailure`](crate::TlsFailure). The same can be said in the URL, as RabbitMQ's other clients have it:
 //! `amqps://host/?cacertfile=/etc/rabbitmq/ca.pem`.
 //!

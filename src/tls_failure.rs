@@ -44,6 +44,10 @@ pub enum TlsFailure {
     /// The peer does not want this session, and said so.
     #[error("the peer refused: {0}")]
     Refused(String),
+    /// A file of [`TlsOptions`](crate::TlsOptions) cannot be used, when a lost connection is made again. On the first
+    /// connection this is [`Error::InvalidArgument`](crate::Error::InvalidArgument).
+    #[error("{0}")]
+    File(String),
     /// What has no name here.
     #[error("{0}")]
     Other(String),

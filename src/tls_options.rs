@@ -5,7 +5,8 @@ use std::path::PathBuf;
 /// Options of TLS, for `amqps://` and RabbitMQ's [TLS listeners](https://www.rabbitmq.com/docs/ssl).
 ///
 /// Without any, the server's certificate must name the host and be signed by somebody whom the system trusts. The files
-/// are read when the client connects.
+/// are read each time the client connects. While a lost connection is made again, a file that cannot be read is an attempt
+/// that failed, and the next attempt reads it again: files may be replaced at any time.
 ///
 /// ```
 /// use puka::TlsOptions;

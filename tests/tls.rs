@@ -240,6 +240,7 @@ fn certificates_of_the_broker() {
 
     exchange(&mut connect(url, with(trusting())).unwrap());
     works_in_the_rest_of_the_library(&broker, &folder);
+    files_may_be_replaced_at_any_time(&broker, &folder);
     what_does_not_fit_is_named(&broker, &folder);
 
     // The system does not know this CA.
@@ -353,6 +354,44 @@ fn works_in_the_rest_of_the_library(broker: &Broker, folder: &Folder) {
         .basic_publish("", &queue, "z")
         .wait(&mut client)
         .unwrap();
+}
+
+/// The client is cut off while somebody replaces its files, and finds half of one at its first attempt.
+fn files_may_be_replaced_at_any_time(broker: &Broker, folder: &Folder) {
+    let good = fs::read(folder.path("ca.pem")).unwrap();
+    let file = folder.path("replaced.pem");
+    for bad in [None, Some(&good[..0]), Some(&good[..good.len() / 2])] {
+        fs::write(&file, &good).unwrap();
+        let options = with(TlsOptions::new().ca_file(&file)).recovery(Recovery::new());
+        let mut client = connect(&broker.tls_url, options).unwrap();
+        match bad {
+            None => fs::remove_file(&file).unwrap(),
+            Some(bad) => fs::write(&file, bad).unwrap(),
+        }
+        let (sender, told) = std::sync::mpsc::channel();
+        let (path, text) = (file.clone(), good.clone());
+        client.on_connection_event(move |_, event| {
+            // By then the first attempt has been made.
+            if matches!(event, ConnectionEvent::Lost(_)) {
+                fs::write(&path, &text).unwrap();
+            }
+            sender.send(event).unwrap();
+        });
+        broker.eval("rabbit_networking:close_all_connections(\"a test\").");
+        let until = Instant::now() + LIMIT;
+        let is_restored = || {
+            told.try_iter()
+                .any(|event| matches!(event, ConnectionEvent::Restored(_)))
+        };
+        while !is_restored() {
+            assert!(Instant::now() < until, "{bad:?}");
+            client.sleep(Duration::from_millis(10)).unwrap();
+        }
+        client
+            .queue_declare(unique("tls"))
+            .wait(&mut client)
+            .unwrap();
+    }
 }
 
 fn what_does_not_fit_is_named(broker: &Broker, folder: &Folder) {
