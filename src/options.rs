@@ -64,7 +64,7 @@ from_name!(QueueDeclare QueueDelete ExchangeDeclare ExchangeDelete Consume Get);
 pub struct QueueDeclare {
     pub(crate) queue: ShortStr,
     pub(crate) passive: bool,
-    pub(crate) durable: Option<bool>,
+    pub(crate) durable: bool,
     pub(crate) exclusive: bool,
     pub(crate) auto_delete: bool,
     pub(crate) arguments: FieldTable,
@@ -84,17 +84,15 @@ impl QueueDeclare {
         Self::default()
     }
 
-    /// Whether the queue outlives a restart of the broker.
-    ///
-    /// Left unsaid it is `false`, as in puka, where the broker takes that; from RabbitMQ 4.3 on, which refuses
-    /// transient queues that are not exclusive, it is `true` for those.
-    #[must_use]
-    pub fn durable(mut self, durable: bool) -> Self {
-        self.durable = Some(durable);
-        self
-    }
-
     flags! {
+        /// Whether the queue outlives a restart of the broker; `false` if you do not say, as in puka and in every other
+        /// client.
+        ///
+        /// Some brokers refuse a queue that is neither durable nor [exclusive](Self::exclusive) (RabbitMQ 4.3.0 and
+        /// 4.3.1 by default, others where
+        /// [`deprecated_features.permit.transient_nonexcl_queues`](https://www.rabbitmq.com/docs/deprecated-features) is
+        /// `false`) and close the connection: [`InternalError`](crate::Error::InternalError), which says so.
+        durable
         /// Only asks whether the queue is there: [`NotFound`](crate::Error::NotFound) if not.
         passive
         /// For this connection alone, and deleted with it.

@@ -42,18 +42,6 @@ impl Connected {
             _ => false,
         }
     }
-
-    /// Whether the broker is RabbitMQ of this version or later.
-    pub(crate) fn is_at_least(&self, major: u32, minor: u32) -> bool {
-        let version = self.version();
-        let mut parts = version
-            .split(['.', '-', '+'])
-            .map(|part| part.parse::<u32>().ok());
-        match (parts.next().flatten(), parts.next().flatten()) {
-            (Some(x), Some(y)) => (x, y) >= (major, minor),
-            _ => false,
-        }
-    }
 }
 
 impl fmt::Display for Connected {

@@ -6,14 +6,12 @@ use super::requests::{Call, Request};
 use crate::options::{
     ExchangeBind, ExchangeDeclare, ExchangeDelete, QueueBind, QueueDeclare, QueueDelete,
 };
-use crate::outcome::Connected;
 use crate::wire::{self, EncodeError, FieldTable, ShortStr, write_method};
 
 /// Where a request goes.
 pub(super) struct Target<'a> {
     pub(super) out: &'a mut BytesMut,
     pub(super) channel: u16,
-    pub(super) broker: &'a Connected,
 }
 
 impl Request {
@@ -49,12 +47,10 @@ impl Target<'_> {
     }
 
     fn queue_declare(&mut self, request: &QueueDeclare) -> Result<Call, EncodeError> {
-        // RabbitMQ 4.3 refuses transient queues that others may use, by closing the connection.
-        let default = || !request.exclusive && self.broker.is_at_least(4, 3);
         let method = wire::QueueDeclare {
             queue: request.queue.as_bytes(),
             passive: request.passive,
-            durable: request.durable.unwrap_or_else(default),
+            durable: request.durable,
             exclusive: request.exclusive,
             auto_delete: request.auto_delete,
             arguments: arguments(&request.arguments)?,

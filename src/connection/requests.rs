@@ -311,15 +311,11 @@ impl Connection {
     /// Writes a request that has one method as its reply.
     pub(super) fn write_call(&mut self, request: &Request, channel: u16) -> Result<Call> {
         let invalid = |error: EncodeError| Error::InvalidArgument(error.to_string());
-        let Some(broker) = &self.connected else {
-            return Err(Error::NotConnected);
-        };
         let out = self.out.tail();
         let mark = out.len();
         let mut target = Target {
             out: &mut *out,
             channel,
-            broker,
         };
         let Some(call) = request.encode(&mut target).map_err(invalid)? else {
             return Err(Error::NotConnected);
