@@ -165,8 +165,9 @@ impl Client {
     ///
     /// # Errors
     /// The promise fails with [`Error::PreconditionFailed`] if it is there and different, [`Error::NotFound`] if it is
-    /// to be [`passive`](ExchangeDeclare::passive) and not there. A type that the broker does not know closes the
-    /// connection ([`Error::CommandInvalid`], or [`Error::PreconditionFailed`] since RabbitMQ 4.0).
+    /// to be [`passive`](ExchangeDeclare::passive) and not there. A type that the broker does not know is
+    /// [`Error::PreconditionFailed`], too; before RabbitMQ 4.0 it is [`Error::CommandInvalid`], and the broker closes the
+    /// connection.
     pub fn exchange_declare(&mut self, exchange: impl Into<ExchangeDeclare>) -> Promise<()> {
         self.request(Request::ExchangeDeclare(exchange.into()))
     }

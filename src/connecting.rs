@@ -30,8 +30,8 @@ impl Client {
     /// [hosts](crate::ClientOptions::hosts), and of several addresses of a host, each is tried in turn.
     ///
     /// # Errors
-    /// The promise fails with [`Error::ConnectionBroken`], [`Error::UnsupportedProtocol`], or the broker's word:
-    /// [`Error::AccessRefused`] for a wrong password, [`Error::NotAllowed`] for an unknown vhost. With
+    /// The promise fails with [`Error::ConnectionBroken`], [`Error::UnsupportedProtocol`], [`Error::NoMechanism`], or
+    /// the broker's word: [`Error::AccessRefused`] for a wrong password, [`Error::NotAllowed`] for an unknown vhost. With
     /// [`Error::InvalidArgument`] if a file of [`TlsOptions`](crate::TlsOptions) cannot be used.
     pub fn connect(&mut self) -> Promise<Connected> {
         Promise::new(self.driver.connect())
@@ -75,8 +75,11 @@ impl Client {
     /// [`Error::Closed`].
     ///
     /// # Errors
-    /// The promise fails with [`Error::ConnectionBroken`] if the broker does not answer within
-    /// [`connect_timeout`](crate::ClientOptions::connect_timeout); the connection is gone then, too.
+    /// The promise fails with [`Error::ConnectionBroken`] if the connection is lost before the broker answers, or the
+    /// broker does not answer within [`connect_timeout`](crate::ClientOptions::connect_timeout); with the broker's error
+    /// if the broker closes the connection for one; and with [`Error::NotConnected`] if there is no connection. The
+    /// connection is gone then, too. It succeeds if the broker closes the connection in order at the same moment: when an
+    /// operator closes it, or the broker shuts down.
     pub fn close(&mut self) -> Promise<()> {
         Promise::new(self.driver.close())
     }

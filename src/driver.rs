@@ -307,7 +307,7 @@ impl Driver {
 
     pub(crate) fn disconnected(&mut self, broken: Broken) {
         let broken = match (broken, self.heartbeat()) {
-            (broken @ (Broken::Eof | Broken::Io(_)), Some(interval)) if !self.options.keeper => {
+            (broken, Some(interval)) if broken.is_by_peer() && !self.options.keeper => {
                 match self.presence.away(interval) {
                     Some(away) => Broken::Away { away, interval },
                     None => broken,

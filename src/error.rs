@@ -84,6 +84,18 @@ pub enum Error {
     /// The connection could not be made, or was lost. [`Client::connect`](crate::Client::connect) may be called again.
     #[error("connection broken: {0}")]
     ConnectionBroken(Broken),
+    /// The broker offers no [way to log in](crate::ClientOptions::auth_mechanisms) that this client may use. Nobody is
+    /// wrong: the broker is configured for one thing, and the client for another.
+    #[error(
+        "no login mechanism in common: the broker offers {offered:?}, and this client may use {allowed:?} (see \
+         ClientOptions::auth_mechanisms)"
+    )]
+    NoMechanism {
+        /// What the broker offers, with blanks between.
+        offered: String,
+        /// What the client may use, with blanks between.
+        allowed: String,
+    },
     /// The peer answered in another protocol.
     #[error("unsupported protocol: {0}")]
     UnsupportedProtocol(String),
@@ -246,6 +258,21 @@ pub enum Broken {
     Tls(TlsFailure),
 }
 
+impl Broken {
+    /// Whether the peer has closed the socket: no network fails so.
+    pub(crate) fn is_by_peer(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        match self {
+            Self::Eof => true,
+            Self::Io(error) => matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// Hosts, and what came of each.
 struct Failures<'a>(&'a [(String, Error)]);
 
@@ -298,8 +325,12 @@ impl Reply {
         let text = &self.text;
         match self.code {
             541 if text.contains("transient_nonexcl_queues") => Some(
-                "this broker refuses transient queues that are not exclusive: declare the queue with durable(true)",
+                "this broker refuses queues that are neither durable nor exclusive: declare the queue with \
+                 durable(true), or with exclusive(true) if no other connection needs it",
             ),
+            406 if text.contains("'non-durable'") => {
+                Some("queues of this type are always durable: declare the queue with durable(true)")
+            }
             406 if text.contains("delivery acknowledgement") => Some(
                 "a delivery was not acknowledged in time (30 minutes, unless consumer_timeout says otherwise): \
                  acknowledge before long work, or raise the limit; see \
@@ -507,11 +538,24 @@ mod tests {
     }
 
     #[test]
+    fn a_network_that_fails_is_not_the_peers_doing() {
+        let io = |kind: io::ErrorKind| Broken::Io(Arc::new(kind.into()));
+        assert!(Broken::Eof.is_by_peer() && io(io::ErrorKind::ConnectionReset).is_by_peer());
+        assert!(!io(io::ErrorKind::TimedOut).is_by_peer());
+        assert!(!io(io::ErrorKind::HostUnreachable).is_by_peer());
+    }
+
+    #[test]
     fn known_traps_have_hints() {
         for (code, text, hint) in [
             (
                 541,
                 "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.",
+                "durable(true)",
+            ),
+            (
+                406,
+                "PRECONDITION_FAILED - invalid property 'non-durable' for queue 'q' in vhost '/'",
                 "durable(true)",
             ),
             (

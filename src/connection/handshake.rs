@@ -299,12 +299,13 @@ impl Connection {
             .find(|mechanism| offered.contains(&mechanism.name().as_bytes()));
         let Some(&mechanism) = mechanism else {
             let names: Vec<_> = mechanisms.iter().map(|known| known.name()).collect();
-            let text = format!(
-                "no login mechanism in common: the broker offers {:?}, and the client may use {:?}",
-                start.mechanisms.escape_ascii().to_string(),
-                names.join(" ")
-            );
-            return Err(Violation::new(540, text));
+            // The socket is closed without a word, as AMQP asks for.
+            let offered = &start.mechanisms[..start.mechanisms.len().min(255)];
+            self.finish(&Error::NoMechanism {
+                offered: String::from_utf8_lossy(offered).into_owned(),
+                allowed: names.join(" "),
+            });
+            return Ok(());
         };
         let connected = Connected {
             server_properties,
@@ -432,6 +433,12 @@ impl Connection {
         );
         let error = Error::from_reply(reply);
         log::debug!("the broker closed the connection: {error}");
+        if self.state.is_closing() && matches!(error, Error::ConnectionForced(_)) {
+            // An operator was faster: it is closed in order, as was asked for.
+            for close in std::mem::take(&mut self.closes) {
+                self.settled(close, Ok(Outcome::Done));
+            }
+        }
         self.finish(&error);
     }
 }

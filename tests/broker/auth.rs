@@ -30,9 +30,14 @@ fn user_and_password_go_by_either_mechanism() {
 #[test]
 fn a_mechanism_that_the_broker_does_not_offer_is_named_with_those_it_does() {
     let options = ClientOptions::new().auth_mechanisms([AuthMechanism::External]);
-    let error = connect(&url(), options).unwrap_err().to_string();
+    let error = connect(&url(), options).unwrap_err();
+    let Error::NoMechanism { offered, allowed } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(allowed, "EXTERNAL");
+    // Which others the broker offers, and in what order, is its own business.
     assert!(
-        error.contains("EXTERNAL") && error.contains("PLAIN AMQPLAIN"),
+        offered.split(' ').any(|offered| offered == "PLAIN"),
         "{error}"
     );
 }
@@ -82,7 +87,7 @@ fn the_urls_query_is_in_force_and_the_code_wins() {
     );
     let error = error.unwrap_err().to_string();
     assert!(
-        error.contains("query parameter 1 is unknown; known are heartbeat"),
+        error.contains("query parameter 1 (\"hartbeat\") is unknown; known are heartbeat"),
         "{error}"
     );
 }

@@ -336,24 +336,6 @@ fn a_frame_of_the_largest_size_is_fine_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn the_text_of_a_close_has_255_bytes_at_most() {
-    let mut script = Script::new(ClientOptions::new());
-    script.expect_bytes(b"AMQP\x00\x00\x09\x01");
-    let mechanisms = "GSSAPI ".repeat(100);
-    let start = crate::wire::ConnectionStart {
-        version_minor: 9,
-        mechanisms: mechanisms.as_bytes(),
-        ..Default::default()
-    };
-    script.send(0, start);
-    let frame = script.frame();
-    assert_matches!(
-        Method::decode(&frame.payload),
-        Ok(Method::ConnectionClose(ConnectionClose { reply_code: 540, reply_text, .. })) if reply_text.len() == 255
-    );
-}
-
-#[test]
 fn a_close_by_the_broker_is_answered_and_fails_everything() {
     let Busy {
         mut script,
