@@ -5,6 +5,8 @@
 //! an error of one touches no other. A channel that once takes replies goes on taking them in the pool, where a late
 //! one is dropped: the next call costs no more than its message.
 
+use std::time::Duration;
+
 use super::Connection;
 use super::channels::{Expect, Role};
 use super::requests::{Request, Sending};
@@ -17,6 +19,15 @@ const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// The consumer of replies. Those of `basic_consume` have dots in their tags.
 const REPLY_TAG: &str = "puka-reply";
+
+/// A call that is not over.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    /// How long it may take.
+    timeout: Duration,
+    /// The channel that it went by; none: it waits for one.
+    channel: Option<u16>,
+}
 
 impl Connection {
     pub(super) fn start_sending(
@@ -48,9 +59,15 @@ impl Connection {
         let mut message = message.mandatory(true);
         message.properties.set_reply_to(REPLY_TO);
         message.properties.set_correlation_id(&promise.to_string());
-        self.write_message(number, &exchange, &routing_key, message)?;
+        if let Err(error) = self.write_message(number, &exchange, &routing_key, message) {
+            self.calls.remove(&(deadline, promise));
+            return Err(error);
+        }
         if let Some(channel) = self.channels.get_mut(number) {
             channel.takes_replies = true;
+        }
+        if let Some(call) = self.calls.get_mut(&(deadline, promise)) {
+            call.channel = Some(number);
         }
         self.occupy(number, Role::Caller { promise, deadline }, []);
         Ok(())
@@ -85,17 +102,15 @@ impl Connection {
         }
     }
 
-    /// Gives up the calls whose time is up.
+    /// Gives up the calls whose time is up. A thousand may be due at once: none is looked for.
     pub(super) fn expire_calls(&mut self) {
         while let Some(entry) = self.calls.first_entry()
             && entry.key().0 <= self.now
         {
-            let ((_, call), timeout) = entry.remove_entry();
-            self.waiting.retain(|(number, _)| *number != call);
-            let is_its =
-                |role: &Role| matches!(role, Role::Caller { promise, .. } if *promise == call);
-            if let Some(number) = self.channels.find(is_its) {
-                self.fence_off(number);
+            let ((_, call), UnderWay { timeout, channel }) = entry.remove_entry();
+            match channel {
+                Some(channel) => self.fence_off(channel),
+                None => drop(self.waiting.remove(&call)),
             }
             self.settled(call, Err(Error::NoReply(timeout)));
         }
@@ -115,8 +130,11 @@ impl Connection {
     /// Notes when a call is given up.
     pub(super) fn note_deadline(&mut self, promise: u64, request: &Request) {
         if let Request::Send(sending) = request {
-            self.calls
-                .insert((sending.deadline, promise), sending.timeout);
+            let under_way = UnderWay {
+                timeout: sending.timeout,
+                channel: None,
+            };
+            self.calls.insert((sending.deadline, promise), under_way);
         }
     }
 }

@@ -11,6 +11,7 @@ use super::consumer::Consumer;
 use super::content::Incoming;
 use super::requests::{Call, Request};
 use super::topology::Step;
+use super::unsettled::Unsettled;
 use super::{Connection, Violation};
 use crate::error::Error;
 use crate::wire::{ChannelCloseOk, write_method};
@@ -80,8 +81,8 @@ pub(crate) struct Channel {
     pub(crate) expect: VecDeque<Expect>,
     /// The message whose frames are coming in.
     pub(crate) incoming: Option<Incoming>,
-    /// Tags of deliveries that want an acknowledgement, ascending.
-    pub(crate) unsettled: VecDeque<u64>,
+    /// Deliveries that want an acknowledgement.
+    pub(super) unsettled: Unsettled,
     /// Whether replies to calls come here: that once begun stays.
     pub(crate) takes_replies: bool,
 }
@@ -93,19 +94,12 @@ impl Channel {
         self.expect.remove(index)
     }
 
-    /// Takes a delivery's tag off the unsettled ones, or all up to it; says how many those were.
-    pub(crate) fn settle(&mut self, tag: u64, multiple: bool) -> Option<usize> {
-        // Most are settled in their order.
-        if self.unsettled.front() == Some(&tag) {
-            self.unsettled.pop_front();
-            return Some(1);
-        }
-        let index = self.unsettled.binary_search(&tag).ok()?;
+    /// Takes a delivery's tag off the unsettled ones, or all up to it; false: it is not among them.
+    pub(super) fn settle(&mut self, tag: u64, multiple: bool) -> bool {
         if multiple {
-            self.unsettled.drain(..=index);
-            Some(index + 1)
+            self.unsettled.remove_to(tag)
         } else {
-            self.unsettled.remove(index).map(|_| 1)
+            self.unsettled.remove(tag)
         }
     }
 }
@@ -195,7 +189,7 @@ impl Channels {
             role,
             expect: VecDeque::from([Expect::OpenOk]),
             incoming: None,
-            unsettled: VecDeque::new(),
+            unsettled: Unsettled::default(),
             takes_replies: false,
         };
         self.next_epoch += 1;
@@ -263,6 +257,10 @@ impl Channels {
 
     /// Whether a channel may become free without the user's doing: some reply is outstanding.
     pub(crate) fn is_busy(&self) -> bool {
+        // That is known without a look at each: it is asked for every reply.
+        if !self.calling.is_empty() {
+            return true;
+        }
         let mut requests = self
             .channels
             .iter()
@@ -271,14 +269,6 @@ impl Channels {
         requests.any(|channel| {
             !channel.expect.is_empty() || matches!(channel.role, Role::Caller { .. })
         })
-    }
-
-    /// The channel that is for that.
-    pub(crate) fn find(&self, is_it: impl Fn(&Role) -> bool) -> Option<u16> {
-        let is_it = |channel: &Option<Channel>| {
-            channel.as_ref().is_some_and(|channel| is_it(&channel.role))
-        };
-        u16::try_from(self.channels.iter().position(is_it)?).ok()
     }
 
     /// The most channels for requests.
@@ -326,9 +316,9 @@ impl Connection {
         };
         if let Role::Calls(calls) = &mut channel.role {
             // The broker has ignored whatever came after the one that failed.
-            let ignored = calls.drain(1.min(calls.len())..).rev();
+            let ignored = calls.drain(1.min(calls.len())..);
             for calling in ignored {
-                self.waiting.push_front((calling.promise, calling.request));
+                self.waiting.insert(calling.promise, calling.request);
             }
         }
         if matches!(channel.role, Role::Publisher) {

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 
 use super::channels::Expect;
 use super::requests::check_frame;
+use super::unsettled::Unsettled;
 use crate::error::CancelledBy;
 use crate::message::Delivery;
 use crate::options::{Consume, ConsumeMulti};
@@ -13,6 +14,9 @@ use crate::wire::{BasicConsume, BasicQos, EncodeError, FieldTable, ShortStr, wri
 
 /// Where a consumer of a stream begins, and where each of its deliveries stands.
 const STREAM_OFFSET: &str = "x-stream-offset";
+
+/// So many offsets of deliveries that are settled may be kept, beside as many as are not.
+const OFFSETS_SLACK: usize = 64;
 
 /// One of the broker's consumers, of one queue.
 #[derive(Debug)]
@@ -51,8 +55,8 @@ impl Queue {
         self.is_stream == Some(true)
     }
 
-    /// Notes how far a stream has come; `oldest` is the first tag that is unsettled.
-    pub(super) fn note_offset(&mut self, tag: u64, oldest: u64, headers: &FieldTable) {
+    /// Notes how far a stream has come.
+    pub(super) fn note_offset(&mut self, tag: u64, unsettled: &Unsettled, headers: &FieldTable) {
         if !*self
             .is_stream
             .get_or_insert_with(|| headers.contains(STREAM_OFFSET))
@@ -62,24 +66,31 @@ impl Queue {
         let Some(offset) = headers.get(STREAM_OFFSET).and_then(|value| value.as_i64()) else {
             return;
         };
-        while self.offsets.front().is_some_and(|&(tag, _)| tag < oldest) {
+        let oldest = unsettled.first();
+        while self
+            .offsets
+            .front()
+            .is_some_and(|&(tag, _)| Some(tag) < oldest)
+        {
             self.offsets.pop_front();
+        }
+        // One that is kept for long keeps no others.
+        if self.offsets.len() > 2 * unsettled.len() + OFFSETS_SLACK {
+            self.offsets.retain(|&(tag, _)| unsettled.contains(tag));
         }
         self.offsets.push_back((tag, offset));
         self.next_offset = Some(offset.saturating_add(1));
     }
 
     /// What a new consumer in place of one that was lost has to say.
-    pub(super) fn begin_again(&mut self, unsettled: &VecDeque<u64>) {
+    pub(super) fn begin_again(&mut self, unsettled: &Unsettled) {
         self.generation = 0;
         self.alive = true;
         self.starting = false;
         // Another queue may have its name by then.
         self.is_stream = self.is_stream.filter(|&is_stream| is_stream);
         let offsets = std::mem::take(&mut self.offsets);
-        let oldest = offsets
-            .iter()
-            .find(|(tag, _)| unsettled.binary_search(tag).is_ok());
+        let oldest = offsets.iter().find(|(tag, _)| unsettled.contains(*tag));
         if let Some(offset) = oldest.map(|&(_, offset)| offset).or(self.next_offset) {
             self.request.arguments.insert(STREAM_OFFSET, offset);
         }
@@ -213,28 +224,32 @@ impl Consumer {
         Ok(expect)
     }
 
-    /// The queue of that tag, if it is a stream, or may be one.
-    pub(super) fn stream_of(&mut self, tag: &ShortStr) -> Option<&mut Queue> {
-        let mut streams = self
+    /// Which queue has that tag, on the wire or for the user: the tag itself says it.
+    fn index_of(&self, tag: &[u8]) -> Option<usize> {
+        // Most have one queue.
+        if self
             .queues
-            .iter_mut()
-            .filter(|queue| queue.is_stream != Some(false));
-        streams.find(|queue| queue.tag == *tag)
+            .first()
+            .is_some_and(|queue| queue.tag.as_bytes() == tag)
+        {
+            return Some(0);
+        }
+        let tag = str::from_utf8(tag).ok()?;
+        let index: usize = tag.split('.').nth(1)?.parse().ok()?;
+        let generation = tag.strip_prefix(&*self.queues.get(index)?.tag)?;
+        (generation.is_empty() || generation.starts_with('~')).then_some(index)
+    }
+
+    /// The queue of that tag, if it is one of this consumer's.
+    pub(super) fn queue_of(&mut self, tag: &[u8]) -> Option<&mut Queue> {
+        let index = self.index_of(tag)?;
+        self.queues.get_mut(index)
     }
 
     /// The user's name for the tag of a delivery. `None`: it is not one of this consumer's.
     pub(super) fn known_tag(&self, wire_tag: &[u8]) -> Option<ShortStr> {
-        // Most have one queue.
-        if let Some(queue) = self.queues.first()
-            && queue.tag.as_bytes() == wire_tag
-        {
-            return Some(queue.tag.clone());
-        }
-        let wire_tag = str::from_utf8(wire_tag).ok()?;
-        let index: usize = wire_tag.split('.').nth(1)?.parse().ok()?;
-        let tag = &self.queues.get(index)?.tag;
-        let generation = wire_tag.strip_prefix(&**tag)?;
-        (generation.is_empty() || generation.starts_with('~')).then(|| tag.clone())
+        let queue = self.queues.get(self.index_of(wire_tag)?)?;
+        Some(queue.tag.clone())
     }
 
     /// Every promise that goes with this consumer, if its channel goes.
@@ -257,7 +272,7 @@ impl Consumer {
 
     /// Makes it ready for another channel, after the loss of the one with these unsettled tags. The promises of
     /// `basic_qos` that this settles; and whether, instead, it had been cancelled.
-    pub(super) fn begin_again(&mut self, unsettled: &VecDeque<u64>) -> (Vec<u64>, Option<Ending>) {
+    pub(super) fn begin_again(&mut self, unsettled: &Unsettled) -> (Vec<u64>, Option<Ending>) {
         let mut settled = Vec::new();
         for later in std::mem::take(&mut self.later) {
             match later {

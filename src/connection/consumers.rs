@@ -16,11 +16,10 @@
 //!                                    +--+ basic_qos: qos, consume new, cancel old
 //! ```
 
-use std::collections::VecDeque;
-
 use super::calls::is_reply;
 use super::channels::{Expect, Role};
 use super::consumer::{Consumer, Ending, Later};
+use super::unsettled::Unsettled;
 use super::{Connection, Event, Violation};
 use crate::error::{CancelledBy, Error, Result};
 use crate::message::Delivery;
@@ -49,7 +48,7 @@ impl Connection {
     pub(super) fn suspend_consumer(
         &mut self,
         mut consumer: Consumer,
-        unsettled: &VecDeque<u64>,
+        unsettled: &Unsettled,
         error: &Error,
     ) {
         if !consumer.no_ack {
@@ -115,15 +114,12 @@ impl Connection {
         let Role::Consumer(consumer) = &mut channel.role else {
             return Err(Violation::new(503, "a delivery where nobody consumes"));
         };
-        if !consumer
-            .queues
-            .iter()
-            .any(|queue| queue.tag == delivery.consumer_tag)
-        {
+        let (promise, no_ack) = (consumer.promise, consumer.no_ack);
+        let Some(queue) = consumer.queue_of(delivery.consumer_tag.as_bytes()) else {
             return Err(Violation::new(503, "a delivery for an unknown consumer"));
-        }
+        };
         // What comes before recover-ok was sent before the broker took it all back.
-        if !consumer.no_ack
+        if !no_ack
             && channel
                 .expect
                 .iter()
@@ -131,21 +127,14 @@ impl Connection {
         {
             return Ok(());
         }
-        delivery.origin.promise.number = consumer.promise;
-        delivery.origin.no_ack = consumer.no_ack;
-        if !consumer.no_ack {
-            if channel
-                .unsettled
-                .back()
-                .is_some_and(|&last| last >= delivery.origin.tag)
-            {
+        delivery.origin.promise.number = promise;
+        delivery.origin.no_ack = no_ack;
+        if !no_ack {
+            if !channel.unsettled.push(delivery.origin.tag) {
                 return Err(Violation::new(503, "a delivery tag that does not rise"));
             }
-            channel.unsettled.push_back(delivery.origin.tag);
-            let oldest = channel.unsettled[0];
-            if let Some(queue) = consumer.stream_of(&delivery.consumer_tag) {
-                queue.note_offset(delivery.origin.tag, oldest, &delivery.properties.headers);
-            }
+            let headers = &delivery.properties.headers;
+            queue.note_offset(delivery.origin.tag, &channel.unsettled, headers);
             let given = channel.unsettled.len() - consumer.held.len() - 1;
             let full = consumer.prefetch != 0 && given >= usize::from(consumer.prefetch);
             if full || !consumer.held.is_empty() {
@@ -212,7 +201,7 @@ impl Connection {
         }
         if let Some(request) = self.waiting_consumer(consumer) {
             let consumer_tag = Consumer::new(consumer, request.clone()).last_tag();
-            self.waiting.retain(|(number, _)| *number != consumer);
+            self.waiting.remove(&consumer);
             self.settled(consumer, Err(Error::Cancelled(CancelledBy::Client)));
             return self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
         }
@@ -247,11 +236,8 @@ impl Connection {
         else {
             return;
         };
-        let queue = consumer
-            .queues
-            .iter_mut()
-            .find(|queue| queue.wire_tag().as_bytes() == tag);
-        if let Some(queue) = queue {
+        let queue = consumer.queue_of(tag);
+        if let Some(queue) = queue.filter(|queue| queue.wire_tag().as_bytes() == tag) {
             queue.alive = false;
             log::debug!(
                 "the broker cancelled the consumer of queue {:?}",
@@ -333,7 +319,7 @@ impl Connection {
         // What the user never saw goes back to its queue.
         for delivery in &consumer.held {
             let delivery_tag = delivery.origin.tag;
-            if channel.settle(delivery_tag, false).is_some() {
+            if channel.settle(delivery_tag, false) {
                 let _ = write_method(
                     self.out.tail(),
                     number,

@@ -234,7 +234,7 @@ impl Connection {
         channel.expected(|expect| *expect == Expect::Get);
         channel.role = Role::Settling;
         if !no_ack {
-            channel.unsettled.push_back(delivery.origin.tag);
+            channel.unsettled.push(delivery.origin.tag);
         }
         delivery.origin.no_ack = no_ack;
         delivery.origin.promise.number = promise;

@@ -55,10 +55,11 @@ mod suspects;
 #[cfg(test)]
 mod tests;
 mod topology;
+mod unsettled;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) use handshake::Login;
 #[cfg(any(test, fuzzing))]
@@ -78,6 +79,7 @@ use crate::wire::{
     FRAME_METHOD, Frame, FrameError, Method, ShortStr, begin_frame, end_frame, write_method,
 };
 use blocked::Blocked;
+use calls::UnderWay;
 use channels::{Channels, Expect, PUBLISHER, Role};
 use consumer::Consumer;
 use content::{Incoming, Message};
@@ -209,8 +211,8 @@ pub(crate) struct Connection {
     publisher: Publisher,
     /// The channel of each consumer, by its promise.
     consumers: HashMap<u64, u16>,
-    /// Requests that wait for a channel, or for the connection to open: first come, first served.
-    waiting: VecDeque<(u64, Request)>,
+    /// Requests that wait for a channel, or for the connection to open, by their promises: first come, first served.
+    waiting: BTreeMap<u64, Request>,
     /// Publishes that wait for the connection to open.
     early: VecDeque<EarlyPublish>,
     /// Bytes of their bodies.
@@ -224,8 +226,8 @@ pub(crate) struct Connection {
     blocked: Option<Blocked>,
     /// Promises of `update_secret`, oldest first.
     secrets: VecDeque<u64>,
-    /// When calls to other programs are given up, and after how long.
-    calls: BTreeMap<(Instant, u64), Duration>,
+    /// Calls to other programs, by when they are given up, and their promises.
+    calls: BTreeMap<(Instant, u64), UnderWay>,
     /// What the client has declared.
     topology: Topology,
     /// The making anew of all that was there before a loss.

@@ -84,10 +84,7 @@ impl Connection {
             self.suspend_channel(channel, error, &mut repeated);
         }
         self.consumers.clear();
-        repeated.sort_unstable_by_key(|(number, _)| *number);
-        for (number, request) in repeated.into_iter().rev() {
-            self.waiting.push_front((number, request));
-        }
+        self.waiting.extend(repeated);
         for promise in std::mem::take(&mut self.secrets) {
             self.settled(promise, Err(error.clone()));
         }

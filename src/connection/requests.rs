@@ -166,7 +166,7 @@ impl Connection {
             return self.settled(number, Err(Error::Closed));
         }
         self.note_deadline(number, &request);
-        self.waiting.push_back((number, request));
+        self.waiting.insert(number, request);
         self.serve_waiting();
     }
 
@@ -230,13 +230,13 @@ impl Connection {
     fn serve_before(&mut self, promise: u64) {
         while self
             .waiting
-            .front()
+            .first_key_value()
             .is_some_and(|(number, _)| *number < promise)
         {
             let Some((channel, is_new)) = self.channel_for_next() else {
                 return;
             };
-            if let Some((number, request)) = self.waiting.pop_front() {
+            if let Some((number, request)) = self.waiting.pop_first() {
                 self.start(number, request, channel, is_new);
             }
         }
@@ -244,7 +244,7 @@ impl Connection {
 
     /// A channel for the next one that waits: its own; or, for a call, one with few calls under way.
     fn channel_for_next(&mut self) -> Option<(u16, bool)> {
-        let (_, next) = self.waiting.front()?;
+        let (_, next) = self.waiting.first_key_value()?;
         if !next.is_call() {
             return self.channels.acquire();
         }
@@ -370,11 +370,7 @@ impl Connection {
 
     /// A consumer that has not got its channel yet.
     pub(super) fn waiting_consumer(&mut self, promise: u64) -> Option<&mut ConsumeMulti> {
-        let (_, request) = self
-            .waiting
-            .iter_mut()
-            .find(|(number, _)| *number == promise)?;
-        match request {
+        match self.waiting.get_mut(&promise)? {
             Request::Consume(consume) => Some(consume),
             _ => None,
         }

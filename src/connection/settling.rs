@@ -73,7 +73,7 @@ impl Connection {
         let Some(channel) = channel.filter(|_| self.state.is_up()) else {
             return Err(Error::StaleDelivery(origin.tag));
         };
-        if channel.settle(origin.tag, how.is_multiple()).is_none() {
+        if !channel.settle(origin.tag, how.is_multiple()) {
             return Err(Error::AlreadySettled(origin.tag));
         }
         how.write(origin, self.out.tail())

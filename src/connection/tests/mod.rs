@@ -22,5 +22,6 @@ mod publish;
 mod recovery;
 mod replies;
 mod restart;
+mod scale;
 mod script;
 mod split;
