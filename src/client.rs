@@ -208,9 +208,11 @@ impl Client {
     /// - [`Error::NoRoute`]: the message was [`mandatory`](Message::mandatory), and no queue took it;
     /// - [`Error::Nacked`]: the broker refused it;
     /// - [`Error::NotFound`], [`Error::AccessRefused`], [`Error::PreconditionFailed`]: no such exchange, no right to
-    ///   it, a message too large. Publishes that came after it are sent again by the client itself
-    ///   ([`resend`](ClientOptions::resend)); those before it may fail with the next one;
-    /// - [`Error::OutcomeUnknown`]: it was sent, but its confirm was lost with the channel or the connection;
+    ///   it, a message too large, or a property that the broker does not take. Publishes that came after it are sent
+    ///   again by the client itself ([`resend`](ClientOptions::resend)); those before it may fail with the next one;
+    /// - [`Error::OutcomeUnknown`]: it was sent, but its confirm was lost with the channel or the connection; or the
+    ///   broker refused one publish, and this may be the one or not (of several to the same exchange, say, which may
+    ///   have been there for the first of them); or it was published again after a loss, and then refused;
     /// - [`Error::NotSent`]: it was surely never taken;
     /// - [`Error::InvalidArgument`]: a name over 255 bytes, headers larger than a frame.
     pub fn basic_publish(

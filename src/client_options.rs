@@ -270,7 +270,7 @@ impl ClientOptions {
 
     /// How many bytes of messages the client holds, unsent or unconfirmed, before
     /// [`basic_publish`](crate::Client::basic_publish) first makes room; 16 MiB by default. One message more than that
-    /// may be held, however large.
+    /// may be held, however large. Headers count, and what the client keeps of each message beside its bytes.
     #[must_use]
     pub fn high_water_mark(mut self, bytes: usize) -> Self {
         self.high_water_mark = bytes;

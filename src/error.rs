@@ -100,9 +100,9 @@ pub enum Error {
     #[error("unsupported protocol: {0}")]
     UnsupportedProtocol(String),
 
-    /// The broker refused this message (`basic.nack`): a full queue with
-    /// [`overflow: reject-publish`](https://www.rabbitmq.com/docs/maxlength), or trouble of its own. It is in no queue
-    /// that refused it.
+    /// The broker did not take this message (`basic.nack`): most often because a queue is full that has
+    /// [`overflow: reject-publish`](https://www.rabbitmq.com/docs/maxlength), or because a queue's node went down. Other
+    /// queues that it was routed to may have it, and so may one whose node went down before it could say so.
     #[error(
         "the broker refused the message (basic.nack); a full queue with overflow reject-publish does that"
     )]
@@ -118,7 +118,12 @@ pub enum Error {
     /// No reply to a [call](crate::Client::call) came in that time. The other program may be at work on it yet.
     #[error("no reply within {0:?}: does anybody serve that queue?")]
     NoReply(Duration),
-    /// This message may be in its queues or not: the cause came before the broker's confirm.
+    /// This message may be in its queues or not.
+    ///
+    /// The cause came before the broker's confirm: a lost connection; or the broker's error for one of several publishes,
+    /// each of which may be the one that it means, or have arrived before that one. Or a connection was lost, the message
+    /// was published again ([`Recovery`](crate::Recovery)), and the broker refused it then: it may have taken it the first
+    /// time.
     #[error("outcome unknown, the message may have arrived or not: {0}")]
     OutcomeUnknown(Box<Self>),
 
@@ -406,6 +411,18 @@ impl Error {
             540 => Self::NotImplemented(reply),
             541 => Self::InternalError(reply),
             _ => Self::Other(reply),
+        }
+    }
+
+    /// The bytes of messages and texts that are not in the value itself.
+    pub(crate) fn shared_bytes(&self) -> usize {
+        match self.cause() {
+            Self::NoRoute(returned) => {
+                let names = returned.exchange.len() + returned.routing_key.len();
+                let message = returned.body.len() + returned.properties.shared_bytes();
+                size_of::<Returned>() + names + message
+            }
+            cause => cause.reply().map_or(0, |reply| reply.text.len()),
         }
     }
 

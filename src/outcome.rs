@@ -89,6 +89,20 @@ pub enum Outcome {
     Response(Box<Response>),
 }
 
+impl Outcome {
+    /// The bytes of a message that are not in the value itself.
+    pub(crate) fn shared_bytes(&self) -> usize {
+        match self {
+            Self::Got(Some(delivery)) => {
+                let names = delivery.exchange.len() + delivery.routing_key.len();
+                delivery.body.len() + delivery.properties.shared_bytes() + names
+            }
+            Self::Response(response) => response.body.len() + response.properties.shared_bytes(),
+            _ => 0,
+        }
+    }
+}
+
 /// One thing that a promise gives.
 #[derive(Debug)]
 pub enum Item {

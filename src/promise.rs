@@ -5,7 +5,7 @@
 //!
 //! Promises may be ignored, so the table must not grow with what nobody reads. The commonest, a publish, costs no entry:
 //! under way it is a bit, and runs of those that succeeded are kept as ranges. Of all other results without a callback
-//! the newest [`UNREAD_MAX`] are kept. What a consumer brings is never dropped.
+//! the newest [`UNREAD_MAX`] are kept, or as many as take [`UNREAD_BYTES`]. What a consumer brings is never dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -23,6 +23,9 @@ use crate::ranges::Ranges;
 
 /// How many results that nobody has read, and no callback wants, are kept.
 pub(crate) const UNREAD_MAX: usize = 65_536;
+
+/// How many bytes of messages are kept in them: the newest result is, however large.
+const UNREAD_BYTES: usize = 32 * 1024 * 1024;
 
 /// The number of a result to come, and its type.
 ///
@@ -220,8 +223,9 @@ pub(crate) struct Promises {
     publishing: Numbers,
     /// Publishes that succeeded and that nobody has asked for yet.
     succeeded: Ranges,
-    /// Promises that ended without a callback, oldest first; some have been read since.
-    unread: VecDeque<u64>,
+    /// Promises that ended without a callback, and the bytes of their results, oldest first; some have been read since.
+    unread: VecDeque<(u64, usize)>,
+    unread_bytes: usize,
     /// Callbacks that were set on a promise with nothing more to give.
     orphans: VecDeque<(PromiseId, Callback)>,
 }
@@ -254,6 +258,7 @@ impl Promises {
             publishing: Numbers::default(),
             succeeded: Ranges::default(),
             unread: VecDeque::new(),
+            unread_bytes: 0,
             orphans: VecDeque::new(),
         }
     }
@@ -323,8 +328,9 @@ impl Promises {
             match result {
                 Ok(_) => self.succeeded.insert(number, number),
                 Err(_) => {
+                    let bytes = shared_bytes(&result);
                     self.insert(number, State::Done(result));
-                    self.keep_unread(number);
+                    self.keep_unread(number, bytes);
                 }
             }
             return;
@@ -332,6 +338,7 @@ impl Promises {
         let Some(entry) = self.entries.get_mut(&number) else {
             return;
         };
+        let bytes = shared_bytes(&result);
         match (&mut entry.state, result) {
             (State::Consumer { end, .. }, result) => *end = result.err().or(Some(Error::Closed)),
             (state, result) => *state = State::Done(result),
@@ -339,7 +346,7 @@ impl Promises {
         if entry.callback.is_some() {
             self.enqueue(number);
         } else {
-            self.keep_unread(number);
+            self.keep_unread(number, bytes);
         }
     }
 
@@ -399,17 +406,23 @@ impl Promises {
     }
 
     /// Bounds what nobody reads. Counting only at twice the limit makes it cheap.
-    fn keep_unread(&mut self, number: u64) {
-        self.unread.push_back(number);
-        if self.unread.len() > 2 * UNREAD_MAX {
-            let entries = &mut self.entries;
-            let idle = |entry: &Entry| entry.is_over() && entry.callback.is_none();
-            self.unread
-                .retain(|number| entries.get(number).is_some_and(idle));
-            while self.unread.len() > UNREAD_MAX {
-                if let Some(number) = self.unread.pop_front() {
-                    entries.remove(&number);
-                }
+    fn keep_unread(&mut self, number: u64, bytes: usize) {
+        self.unread.push_back((number, bytes));
+        self.unread_bytes += bytes;
+        if self.unread.len() <= 2 * UNREAD_MAX && self.unread_bytes <= 2 * UNREAD_BYTES {
+            return;
+        }
+        let entries = &mut self.entries;
+        let idle = |entry: &Entry| entry.is_over() && entry.callback.is_none();
+        self.unread
+            .retain(|(number, _)| entries.get(number).is_some_and(idle));
+        self.unread_bytes = self.unread.iter().map(|(_, bytes)| bytes).sum();
+        while self.unread.len() > UNREAD_MAX
+            || self.unread_bytes > UNREAD_BYTES && self.unread.len() > 1
+        {
+            if let Some((number, bytes)) = self.unread.pop_front() {
+                entries.remove(&number);
+                self.unread_bytes -= bytes;
             }
         }
     }
@@ -533,6 +546,14 @@ impl Promises {
     }
 }
 
+/// The bytes of messages and texts that a result keeps in memory.
+fn shared_bytes(result: &Result<Outcome>) -> usize {
+    match result {
+        Ok(outcome) => outcome.shared_bytes(),
+        Err(error) => error.shared_bytes(),
+    }
+}
+
 /// Promise numbers are their own hash: they are handed out one after the other, by nobody hostile.
 #[derive(Default)]
 struct NumberHasher(u64);
@@ -557,6 +578,7 @@ impl Hasher for NumberHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Returned;
 
     fn settled(promises: &mut Promises) -> u64 {
         let id = promises.publish();
@@ -589,5 +611,56 @@ mod tests {
         assert_eq!(promises.look(all), Look::Ready);
         assert_eq!(promises.look(all - UNREAD_MAX as u64), Look::Ready);
         assert_eq!(promises.look(1), Look::Unknown);
+    }
+
+    /// The return of a message of that many bytes.
+    fn returned(bytes: usize) -> Error {
+        Error::NoRoute(Box::new(Returned {
+            reply_code: 312,
+            reply_text: "NO_ROUTE".into(),
+            exchange: "".into(),
+            routing_key: "".into(),
+            properties: Default::default(),
+            body: vec![0; bytes].into(),
+        }))
+    }
+
+    #[test]
+    fn unread_results_are_bounded_by_their_bytes_too() {
+        let mut promises = Promises::new(1);
+        let kept = |promises: &Promises| {
+            let results = promises.entries.values().map(|entry| match &entry.state {
+                State::Done(result) => shared_bytes(result),
+                _ => 0,
+            });
+            results.sum::<usize>()
+        };
+        for number in 0..1000 {
+            let id = promises.publish();
+            let error = returned(1 << 20);
+            let error = match number % 2 {
+                0 => Error::OutcomeUnknown(Box::new(error)),
+                _ => error,
+            };
+            promises.settle(id.number, Err(error));
+            assert!(kept(&promises) <= 2 * UNREAD_BYTES + (2 << 20));
+        }
+        assert!(kept(&promises) >= UNREAD_BYTES / 2);
+        assert_eq!(promises.look(1000), Look::Ready);
+        assert_eq!(promises.look(1), Look::Unknown);
+        // What was read meanwhile does not count, and the newest stays, however large.
+        let mut promises = Promises::new(1);
+        let first = promises.publish();
+        promises.settle(first.number, Err(returned(1 << 20)));
+        for _ in 0..100 {
+            let id = promises.single();
+            promises.settle(id.number, Err(returned(1 << 20)));
+            assert!(promises.take(id.number).is_some());
+        }
+        assert_eq!(promises.look(first.number), Look::Ready);
+        let large = promises.publish();
+        promises.settle(large.number, Err(returned(3 * UNREAD_BYTES)));
+        assert_eq!(promises.look(large.number), Look::Ready);
+        assert_eq!(promises.look(first.number), Look::Unknown);
     }
 }

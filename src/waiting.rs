@@ -31,7 +31,8 @@ impl Client {
     /// If the promise has a callback, that runs with the result, and `wait` returns a copy of it. A delivery cannot be
     /// given twice: then `wait` returns [`Error::HandledByCallback`].
     ///
-    /// Results that nobody waits for are kept, but of requests other than successful publishes only the last 65,536.
+    /// Results that nobody waits for are kept, but of requests other than successful publishes only the last 65,536, and
+    /// only so many as bring 32 MiB of messages (those that came back, say).
     /// Deliveries that nobody reads are kept up to a [mark](crate::ClientOptions::unread_high_water_mark).
     ///
     /// # Errors

@@ -156,6 +156,8 @@ impl Connection {
     pub(crate) fn close(&mut self, close: u64) {
         match self.state {
             State::Open => {
+                // Nothing may follow.
+                self.release_all_held();
                 let bye = ConnectionClose {
                     reply_code: 200,
                     reply_text: b"Goodbye",

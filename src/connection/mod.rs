@@ -23,7 +23,7 @@
 //! output.
 //!
 //! Each file beside this one has one concern: `handshake` opens and closes, `requests` and `channels` carry the plain
-//! calls, `content` puts messages together, `publisher` (with `suspects`) and `consumers` (with `consumer`, `prefetch`
+//! calls, `content` puts messages together, `publisher` (with `suspects` and `held`) and `consumers` (with `consumer`, `prefetch`
 //! and `settling`) have the two long-lived kinds of channel, `output` is the bytes to be written, `heartbeat` the timers,
 //! `blocked` the times when the broker takes no messages, `calls` requests that wait for a reply from another program.
 //! `recovery`, `replay` and `topology` carry all of it over to another socket.
@@ -39,6 +39,7 @@ mod content;
 mod encode;
 mod handshake;
 mod heartbeat;
+mod held;
 mod input;
 mod memory;
 mod output;
@@ -215,7 +216,7 @@ pub(crate) struct Connection {
     waiting: BTreeMap<u64, Request>,
     /// Publishes that wait for the connection to open.
     early: VecDeque<EarlyPublish>,
-    /// Bytes of their bodies.
+    /// Bytes of this process that they take.
     early_bytes: usize,
     heartbeat: Heartbeat,
     /// The largest frame, ours and theirs. At least 4096 from the start, as tune sees to.
@@ -461,6 +462,7 @@ impl Connection {
                 self.settled(promise, Ok(Outcome::Got(None)));
             }
             (Expect::QosOk, Role::Expired) => self.release(number),
+            (Expect::QosOk, Role::Publisher) => self.fence_passed(),
             (Expect::CancelOk, _) => self.cancel_ok(number),
             (Expect::RecoverOk(promise), _) => self.settled(promise, Ok(Outcome::Done)),
             (Expect::Replaced(Some(promise)), _) => self.settled(promise, Ok(Outcome::Done)),
@@ -575,7 +577,7 @@ impl Connection {
             ("suspended", !self.suspended.is_empty()),
             ("events", !self.events.is_empty()),
             ("early bytes", self.early_bytes > 0),
-            ("saved bytes", self.publisher.saved_bytes() > 0),
+            ("bytes in line", self.publisher.line.bytes() > 0),
         ];
         let full = left.into_iter().filter(|(_, is_full)| *is_full);
         full.map(|(name, _)| name).collect()
@@ -583,6 +585,6 @@ impl Connection {
 
     /// Bytes of messages that are unsent, or unconfirmed.
     pub(crate) fn buffered(&self) -> usize {
-        self.out.held() + self.early_bytes + self.publisher.saved_bytes()
+        self.out.held() + self.early_bytes + self.publisher.line.bytes()
     }
 }

@@ -23,6 +23,9 @@ const TAIL: usize = 4 * CHUNK;
 /// Bodies of this size or more are not copied into the tail.
 pub(crate) const LARGE: usize = 4 * 1024;
 
+/// What is kept of an unconfirmed publish beside its bytes.
+const EACH: usize = 64;
+
 /// How many slices one write may take.
 pub(crate) const SLICES: usize = 64;
 
@@ -59,7 +62,7 @@ pub(crate) struct Output {
     next: Position,
     /// Bytes in chunks that have not been written.
     sealed: usize,
-    /// Bytes of pinned publishes that have been written, or not.
+    /// Bytes of pinned publishes that have been written, or not, and what else is kept of each.
     pinned: usize,
 }
 
@@ -213,13 +216,13 @@ impl Output {
             end: self.position(),
             len,
         };
-        self.pinned += len;
+        self.pinned += len + EACH;
         self.for_each_chunk(&span, |pins| *pins += 1);
         span
     }
 
     pub(crate) fn unpin(&mut self, span: &Span) {
-        self.pinned -= span.len;
+        self.pinned -= span.len + EACH;
         let mut emptied = false;
         for number in span.chunks() {
             let written = number < self.next.chunk;
@@ -276,17 +279,6 @@ impl Output {
     pub(crate) fn head(&mut self, span: &Span) -> Bytes {
         self.pieces(span).into_iter().next().unwrap_or_default()
     }
-
-    /// Adds bytes that were encoded before.
-    pub(crate) fn push_pieces(&mut self, pieces: Vec<Bytes>) {
-        for piece in pieces {
-            if piece.len() >= LARGE {
-                self.push_slice(piece);
-            } else {
-                self.tail().extend_from_slice(&piece);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -339,15 +331,14 @@ mod tests {
         assert!(output.is_unsent(&span));
         drain(&mut output, 1000);
         assert!(!output.is_unsent(&span));
-        assert_eq!(output.held(), 7 + LARGE);
+        assert_eq!(output.held(), 7 + LARGE + EACH);
 
         let pieces = output.pieces(&span);
         assert_eq!(
             pieces.iter().map(Bytes::len).collect::<Vec<_>>(),
             [4, LARGE, 3]
         );
-        output.push_pieces(pieces);
-        let again = drain(&mut output, 100_000);
+        let again = pieces.concat();
         assert!(again.starts_with(b"headxxx") && again.ends_with(b"xxxend"));
 
         output.unpin(&span);

@@ -10,21 +10,21 @@
 //! # When the broker closes the channel
 //! It handles publishes in order, so the refused one divides the others. Those that came surely after it were never
 //! taken: they are sent again on the new channel. Those that came before it may be in their queues with the confirm
-//! lost: their outcome is unknown. The broker does not say which one it refused, but its text most often names the
-//! exchange or the size, so it is one that fits the text. Where several fit, they all get the broker's error: none of
-//! them is known to have arrived.
+//! lost: their outcome is unknown. The broker does not say which one it refused; `suspects.rs` finds out, as far as that
+//! can be done. Where several could be the one, the outcome of each is unknown.
 //!
 //! # When the socket goes
 //! If there will be another, the publishes that were not answered are put aside, and written again in the same order.
+//! What waits to be written again is in `held.rs`.
 
 use std::collections::VecDeque;
 
 use bytes::{BufMut, Bytes};
 
 use super::channels::{Expect, PUBLISHER, Role};
+use super::held::Line;
 use super::output::{LARGE, Position, Span};
 use super::requests::check_frame;
-use super::suspects::is_about;
 use super::{Connection, Event, Violation};
 use crate::error::{Error, Result};
 use crate::message::{Message, Returned};
@@ -46,22 +46,13 @@ const SHORT_MAX: usize = 255;
 
 /// A publish that the broker has not answered, or whose turn in `in_flight` has not come.
 #[derive(Debug)]
-struct InFlight {
-    promise: u64,
-    span: Span,
+pub(super) struct InFlight {
+    pub(super) promise: u64,
+    pub(super) span: Span,
     /// The promise has its result, and the span is unpinned.
-    settled: bool,
+    pub(super) settled: bool,
     /// An earlier connection may have taken it, too.
-    sent_before: bool,
-}
-
-/// A publish between two sockets.
-#[derive(Debug)]
-struct Saved {
-    promise: u64,
-    pieces: Vec<Bytes>,
-    len: usize,
-    sent: bool,
+    pub(super) sent_before: bool,
 }
 
 #[derive(Debug, Default)]
@@ -69,15 +60,15 @@ pub(crate) struct Publisher {
     /// Whether the broker confirms; else it is emulated.
     pub(crate) confirms: bool,
     is_open: bool,
+    /// The channel is open, and nothing waits: a publish may be written at once.
+    pub(super) flows: bool,
     /// The delivery tag of `in_flight[0]`.
     first_tag: u64,
     in_flight: VecDeque<InFlight>,
     /// The broker has surely handled everything up to this tag.
-    handled: u64,
-    saved: Vec<Saved>,
-    saved_bytes: usize,
-    /// How those were encoded: the largest frame, and whether the broker confirms.
-    saved_as: (usize, bool),
+    pub(super) handled: u64,
+    /// What is not on the wire.
+    pub(super) line: Line,
 }
 
 impl Publisher {
@@ -106,30 +97,40 @@ impl Publisher {
     }
 
     /// All entries with their tags, once the channel has gone.
-    fn take_in_flight(&mut self) -> Vec<(u64, InFlight)> {
+    pub(super) fn take_in_flight(&mut self) -> Vec<(u64, InFlight)> {
         let tags = self.first_tag..;
         tags.zip(std::mem::take(&mut self.in_flight)).collect()
     }
 
     /// Those of them that are yet to be answered.
-    fn take_unsettled(&mut self) -> impl Iterator<Item = (u64, InFlight)> + use<> {
+    pub(super) fn take_unsettled(&mut self) -> impl Iterator<Item = (u64, InFlight)> + use<> {
         let entries = self.take_in_flight().into_iter();
         entries.filter(|(_, entry)| !entry.settled)
     }
 
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.in_flight.is_empty() && self.saved.is_empty()
+    /// The tag of the last publish on this channel.
+    pub(super) fn last_tag(&self) -> u64 {
+        self.first_tag + self.in_flight.len() as u64 - 1
     }
 
-    /// Bytes of publishes between two sockets.
-    pub(super) fn saved_bytes(&self) -> usize {
-        self.saved_bytes
+    pub(super) fn handled_up_to(&mut self, tag: u64) {
+        self.handled = self.handled.max(tag);
+        self.advance();
+    }
+
+    pub(super) fn channel_gone(&mut self) {
+        self.is_open = false;
+        self.flows = false;
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_flight.is_empty() && self.line.is_empty()
     }
 }
 
 /// What is known of a publish that will not be tried again.
-fn lost(was_sent: bool, cause: &Error) -> Error {
+pub(super) fn lost(was_sent: bool, cause: &Error) -> Error {
     let cause = Box::new(cause.clone());
     if was_sent {
         Error::OutcomeUnknown(cause)
@@ -147,7 +148,13 @@ impl Connection {
         routing_key: &str,
         mut message: Message,
     ) {
-        self.open_publisher();
+        if !self.publisher.flows {
+            if !self.publisher.line.is_empty() {
+                return self.hold(promise, exchange, routing_key, message);
+            }
+            self.open_publisher();
+            self.publisher.flows = true;
+        }
         let renamed = self
             .topology
             .follow_message(exchange, routing_key, &mut message);
@@ -160,7 +167,13 @@ impl Connection {
     }
 
     /// What was written from `start` on is a publish.
-    fn in_flight(&mut self, promise: u64, start: Position, len: usize, sent_before: bool) {
+    pub(super) fn in_flight(
+        &mut self,
+        promise: u64,
+        start: Position,
+        len: usize,
+        sent_before: bool,
+    ) {
         let span = self.out.pin_from(start, len);
         self.publisher.in_flight.push_back(InFlight {
             promise,
@@ -172,7 +185,7 @@ impl Connection {
     }
 
     /// Opens the publishing channel ahead of the first publish: all of it goes out in one write.
-    fn open_publisher(&mut self) {
+    pub(super) fn open_publisher(&mut self) {
         if self.publisher.is_open {
             return;
         }
@@ -267,7 +280,7 @@ impl Connection {
         Ok(())
     }
 
-    fn write_body(&mut self, channel: u16, mut body: Bytes) {
+    pub(super) fn write_body(&mut self, channel: u16, mut body: Bytes) {
         let largest = self.frame_max - FRAME_OVERHEAD;
         while !body.is_empty() {
             let piece = body.split_to(body.len().min(largest));
@@ -286,7 +299,7 @@ impl Connection {
         }
     }
 
-    fn write_footer(&mut self, promise: u64) {
+    pub(super) fn write_footer(&mut self, promise: u64) {
         let mut properties = Properties::default();
         properties
             .headers
@@ -354,7 +367,14 @@ impl Connection {
         }
     }
 
+    /// The broker did not take a publish.
     fn settle_publish(&mut self, tag: u64, error: Error) {
+        let entry = self.publisher.entry(tag);
+        // This says nothing of what an earlier connection did with it.
+        let error = match entry.is_some_and(|entry| entry.sent_before) {
+            true => lost(true, &error),
+            false => error,
+        };
         if let Some(promise) = self.finish_publish(tag) {
             self.settled(promise, Err(error));
         }
@@ -392,80 +412,6 @@ impl Connection {
         Ok(())
     }
 
-    /// The broker closed the publishing channel with `error`.
-    pub(crate) fn publisher_closed(&mut self, error: &Error) {
-        self.publisher.is_open = false;
-        let handled = self.publisher.handled;
-        let entries = self.publisher.take_in_flight();
-        let text = error.reply().map_or("", |reply| &reply.text);
-        let (mut suspects, mut fitting) = (Vec::new(), Vec::new());
-        // The last one that could have been refused after its promise was settled, as one that the broker took too long
-        // for.
-        let mut forgotten = None;
-        for (tag, entry) in &entries {
-            // What was handled, or not even sent, cannot be what was refused.
-            if *tag <= handled || self.out.is_unsent(&entry.span) {
-                continue;
-            }
-            if entry.settled {
-                forgotten = Some(*tag);
-                continue;
-            }
-            suspects.push(*tag);
-            if is_about(text, &self.out.head(&entry.span)) == Some(true) {
-                fitting.push(*tag);
-            }
-        }
-        if !fitting.is_empty() || forgotten.is_some() {
-            suspects = fitting;
-        }
-        let last_suspect = suspects.last().copied().max(forgotten).unwrap_or(handled);
-        let mut again = Vec::new();
-        for (tag, entry) in entries {
-            if entry.settled {
-                continue;
-            }
-            if tag > last_suspect {
-                again.push(entry);
-                continue;
-            }
-            self.out.unpin(&entry.span);
-            let is_refused = suspects.binary_search(&tag).is_ok() && !entry.sent_before;
-            let result = if is_refused {
-                error.clone()
-            } else {
-                lost(true, error)
-            };
-            self.settled(entry.promise, Err(result));
-        }
-        self.publish_again(again, error);
-    }
-
-    fn publish_again(&mut self, again: Vec<InFlight>, error: &Error) {
-        if !self.config.options.resend {
-            for entry in again {
-                self.out.unpin(&entry.span);
-                self.settled(entry.promise, Err(lost(entry.sent_before, error)));
-            }
-            return;
-        }
-        if again.is_empty() {
-            return;
-        }
-        log::debug!(
-            "publishing {} messages again, which came after the refused one",
-            again.len()
-        );
-        self.open_publisher();
-        for entry in again {
-            let pieces = self.out.pieces(&entry.span);
-            let start = self.out.position();
-            self.out.push_pieces(pieces);
-            self.in_flight(entry.promise, start, entry.span.len, entry.sent_before);
-            self.out.unpin(&entry.span);
-        }
-    }
-
     /// Takes back the publishes that the socket has none of, and all that was to be written after them.
     pub(super) fn take_back_unsent(&mut self, error: &Error) {
         let unsent = self
@@ -474,7 +420,11 @@ impl Connection {
             .iter()
             .find(|entry| self.out.is_unsent(&entry.span));
         let start = unsent.map(|entry| entry.span.start);
-        self.publisher_lost(error);
+        if self.will_recover(error) {
+            self.suspend_publishes();
+        } else {
+            self.publisher_lost(error);
+        }
         if let Some(start) = start {
             self.out.truncate(start);
         }
@@ -487,7 +437,7 @@ impl Connection {
             self.out.unpin(&entry.span);
             self.settled(entry.promise, Err(lost(sent, error)));
         }
-        self.saved_lost(error);
+        self.held_lost(error);
     }
 
     /// Gives up the promises of what is under way; it may yet arrive.
@@ -502,51 +452,6 @@ impl Connection {
             self.out.unpin(&span);
             self.settled(promise, Err(lost(true, error)));
         }
-    }
-}
-
-impl Connection {
-    /// The socket has gone, and there will be another: what was not answered is kept for it.
-    pub(super) fn suspend_publishes(&mut self) {
-        self.publisher.is_open = false;
-        for (_, entry) in self.publisher.take_unsettled() {
-            self.publisher.saved_as = (self.frame_max, self.publisher.confirms);
-            self.publisher.saved_bytes += entry.span.len;
-            self.publisher.saved.push(Saved {
-                promise: entry.promise,
-                pieces: self.out.pieces(&entry.span),
-                len: entry.span.len,
-                sent: entry.sent_before || !self.out.is_unsent(&entry.span),
-            });
-            self.out.unpin(&entry.span);
-        }
-    }
-
-    /// Publishes again what was kept; says how many those were.
-    pub(super) fn publish_suspended(&mut self) -> usize {
-        let (frame_max, confirms) = self.publisher.saved_as;
-        if frame_max > self.frame_max || confirms != self.publisher.confirms {
-            let text = "the broker that was found next has a smaller frame_max, or other confirms";
-            self.saved_lost(&Error::InvalidArgument(text.into()));
-        }
-        let saved = std::mem::take(&mut self.publisher.saved);
-        self.publisher.saved_bytes = 0;
-        let count = saved.len();
-        if count > 0 {
-            self.open_publisher();
-        }
-        for saved in saved {
-            let start = self.out.position();
-            self.out.push_pieces(saved.pieces);
-            self.in_flight(saved.promise, start, saved.len, saved.sent);
-        }
-        count
-    }
-
-    fn saved_lost(&mut self, error: &Error) {
-        self.publisher.saved_bytes = 0;
-        for saved in std::mem::take(&mut self.publisher.saved) {
-            self.settled(saved.promise, Err(lost(saved.sent, error)));
-        }
+        self.held_lost(error);
     }
 }

@@ -42,11 +42,16 @@ impl Connection {
 
     /// The end of the socket: of the connection too, unless there will be another.
     pub(super) fn finish(&mut self, error: &Error) {
-        if self.retry && self.is_recoverable(error) {
+        if self.will_recover(error) {
             self.suspend(error);
         } else {
             self.end(error);
         }
+    }
+
+    /// Whether there will be another socket after an end with that error.
+    pub(super) fn will_recover(&self, error: &Error) -> bool {
+        self.retry && self.is_recoverable(error)
     }
 
     fn is_recoverable(&self, error: &Error) -> bool {

@@ -65,6 +65,15 @@ pub(crate) struct EarlyPublish {
     message: Message,
 }
 
+impl EarlyPublish {
+    /// Bytes of this process that it takes.
+    fn size(&self) -> usize {
+        let names = self.exchange.len() + self.routing_key.len();
+        let message = self.message.body.len() + self.message.properties.shared_bytes();
+        size_of::<Self>() + names + message
+    }
+}
+
 /// A request of the first kind: one method out, one method in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -189,13 +198,14 @@ impl Connection {
                 self.settled(number, Err(Error::NotSent(Box::new(Error::Closed))));
             }
             _ => {
-                self.early_bytes += message.body.len();
-                self.early.push_back(EarlyPublish {
+                let early = EarlyPublish {
                     number,
                     exchange: exchange.into(),
                     routing_key: routing_key.into(),
                     message,
-                });
+                };
+                self.early_bytes += early.size();
+                self.early.push_back(early);
             }
         }
     }

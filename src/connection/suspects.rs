@@ -1,33 +1,190 @@
-//! Which publish the broker may have meant when it closed the channel: it names the exchange or the size, not the tag.
+//! Which publish the broker refused when it closed the channel. It names the exchange, the size or a property, not the
+//! tag.
+//!
+//! What is certain: it handles the publishes of a channel in order. The refused one is none that it has handled, and none
+//! that the socket has not been given; what came after it was never taken. What came before it may be in its queue with
+//! the confirm lost, be it to the same exchange: that may have been deleted in between. So where several fit the text,
+//! any may be the one, and those before that one may have arrived.
 
-use crate::wire::FRAME_OVERHEAD;
+use super::Connection;
+use super::held::body_size;
+use super::publisher::{BASIC, InFlight, lost};
+use crate::error::{Error, Reply};
+use crate::wire::{
+    Arena, BasicPublish, ContentHeader, FRAME_OVERHEAD, FrameHead, Method, Properties,
+};
 
-/// Whether the broker's text may be about a publish, given as its first two frames. `None`: it names none.
-pub(super) fn is_about(text: &str, frames: &[u8]) -> Option<bool> {
-    if text.contains("exchange '") {
-        let name = match exchange(frames)? {
-            b"" => "amq.default".into(),
-            name => String::from_utf8_lossy(name),
-        };
-        return Some(text.contains(&format!("exchange '{name}' in vhost")));
+/// `basic.publish`.
+const PUBLISH: u16 = 40;
+
+/// RabbitMQ cuts a text at this many bytes, and ends it so.
+const CUT: usize = 252;
+const ELLIPSIS: &str = "...";
+
+/// What the broker's text says of the refused publish. Each excludes only what it surely is not: the broker may choose
+/// other words, and cut them.
+#[derive(Debug)]
+enum Clue<'a> {
+    /// Its exchange is named somewhere in this.
+    Exchange(&'a str),
+    /// The same, and then the text is cut.
+    CutExchange(&'a str),
+    Size(u64),
+    /// It has this property.
+    Expiration,
+    UserId,
+    None,
+}
+
+impl<'a> Clue<'a> {
+    fn of(text: &'a str) -> Self {
+        let cut = text.strip_suffix(ELLIPSIS).filter(|head| head.len() >= CUT);
+        if text.contains(EXCHANGE) {
+            return match cut {
+                None => Self::Exchange(text),
+                // A routing key in front of it may have been anything, and the exchange be cut off.
+                Some(head) if head.contains("topic '") => Self::None,
+                Some(head) => Self::CutExchange(head),
+            };
+        }
+        let size = text.split_once("message size ");
+        let size = size.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+        match size {
+            Some(size) => Self::Size(size),
+            None if text.contains("invalid expiration") => Self::Expiration,
+            None if text.contains("user_id property") => Self::UserId,
+            None => Self::None,
+        }
     }
-    let (_, rest) = text.split_once("message size ")?;
-    let size: u64 = rest.split(' ').next()?.parse().ok()?;
-    Some(body_size(frames)? == size)
+
+    /// Whether it may be about a publish, given as its first two frames.
+    fn fits(&self, frames: &[u8]) -> bool {
+        self.fits_if_readable(frames).unwrap_or(true)
+    }
+
+    fn fits_if_readable(&self, frames: &[u8]) -> Option<bool> {
+        let (publish, header) = read(frames)?;
+        Some(match *self {
+            Self::Exchange(text) => names(publish.exchange).any(|name| text.contains(&*name)),
+            Self::CutExchange(head) => {
+                let starts: Vec<&str> = head
+                    .match_indices(EXCHANGE)
+                    .map(|(start, _)| &head[start..])
+                    .collect();
+                names(publish.exchange).any(|name| {
+                    head.contains(&*name) || starts.iter().any(|start| name.starts_with(start))
+                })
+            }
+            Self::Size(size) => body_size(header)? == size,
+            Self::Expiration => properties(header)?.expiration().is_some(),
+            Self::UserId => properties(header)?.user_id().is_some(),
+            Self::None => true,
+        })
+    }
 }
 
-/// The exchange of a publish: behind its frame's head, class and method, and a reserved short.
-fn exchange(frames: &[u8]) -> Option<&[u8]> {
-    let (&len, rest) = frames.get(13..)?.split_first()?;
-    rest.get(..len.into())
+const EXCHANGE: &str = "exchange '";
+
+/// How a text may name an exchange. Of a name that is not ASCII only the beginning counts: how the rest is shown is not
+/// certain.
+fn names(exchange: &[u8]) -> impl Iterator<Item = String> {
+    let ascii = exchange.iter().take_while(|byte| byte.is_ascii()).count();
+    let is_whole = ascii == exchange.len();
+    let name = String::from_utf8_lossy(&exchange[..ascii]).into_owned();
+    let default = exchange.is_empty().then(|| "amq.default".to_owned());
+    let end = if is_whole { "'" } else { "" };
+    [Some(name), default]
+        .into_iter()
+        .flatten()
+        .map(move |name| format!("{EXCHANGE}{name}{end}"))
 }
 
-/// The size of its body: in the next frame, behind head, class and weight.
-fn body_size(frames: &[u8]) -> Option<u64> {
-    let &[_, _, _, a, b, c, d] = frames.first_chunk::<7>()?;
-    let method = u32::from_be_bytes([a, b, c, d]) as usize + FRAME_OVERHEAD;
-    let size = frames.get(method + 11..)?.first_chunk()?;
-    Some(u64::from_be_bytes(*size))
+/// The method of a publish, and the payload of its header.
+fn read(frames: &[u8]) -> Option<(BasicPublish<'_>, &[u8])> {
+    let payload = |frames: &'_ [u8]| {
+        let head = FrameHead::read(frames, usize::MAX).ok()??;
+        Some(head.size)
+    };
+    let size = payload(frames)?;
+    let method = frames.get(FrameHead::LEN..FrameHead::LEN + size)?;
+    let Ok(Method::BasicPublish(publish)) = Method::decode(method) else {
+        return None;
+    };
+    let rest = frames.get(size + FRAME_OVERHEAD..)?;
+    let size = payload(rest)?;
+    Some((publish, rest.get(FrameHead::LEN..FrameHead::LEN + size)?))
+}
+
+fn properties(header: &[u8]) -> Option<Properties> {
+    let header = ContentHeader::decode(header, &mut Arena::default()).ok()?;
+    Some(header.properties)
+}
+
+/// Who may be the refused one.
+#[derive(Debug, PartialEq, Eq)]
+struct Suspects {
+    /// The tag of the last of them: whatever came after it came after the refused one.
+    last: u64,
+    /// The tag of the refused one, if it can be told from all others.
+    refused: Option<u64>,
+}
+
+impl Connection {
+    /// The broker closed the publishing channel with `error`.
+    pub(crate) fn publisher_closed(&mut self, error: &Error) {
+        self.publisher.channel_gone();
+        let entries = self.publisher.take_in_flight();
+        let suspects = self.suspects(&entries, error.reply());
+        let mut again = Vec::new();
+        for (tag, entry) in entries {
+            if entry.settled {
+                continue;
+            }
+            if tag > suspects.last {
+                again.push(entry);
+                continue;
+            }
+            self.out.unpin(&entry.span);
+            // What an earlier connection did with it, this one's error does not say.
+            let is_refused = suspects.refused == Some(tag) && !entry.sent_before;
+            let result = if is_refused {
+                error.clone()
+            } else {
+                lost(true, error)
+            };
+            self.settled(entry.promise, Err(result));
+        }
+        self.publish_again(again, suspects.last, error);
+    }
+
+    fn suspects(&mut self, entries: &[(u64, InFlight)], reply: Option<&Reply>) -> Suspects {
+        let handled = self.publisher.handled;
+        let method = reply.map_or((0, 0), |reply| (reply.class_id, reply.method_id));
+        let clue = Clue::of(reply.map_or("", |reply| &reply.text));
+        let (mut all, mut fitting) = (Vec::new(), Vec::new());
+        for (tag, entry) in entries {
+            // What was handled, or not even sent, cannot be what was refused.
+            if *tag <= handled || self.out.is_unsent(&entry.span) {
+                continue;
+            }
+            all.push((*tag, entry.settled));
+            // Of one that was given up nothing is known any more.
+            if entry.settled || clue.fits(&self.out.head(&entry.span)) {
+                fitting.push((*tag, entry.settled));
+            }
+        }
+        // A broker may not say what failed; but if it was something else, no publish is known to have been refused.
+        let is_publish = matches!(method, (BASIC, PUBLISH) | (0, 0));
+        if fitting.is_empty() || !is_publish {
+            fitting = all;
+        }
+        let last = fitting.last().map_or(handled, |(tag, _)| *tag);
+        let refused = match fitting[..] {
+            [(tag, false)] if is_publish => Some(tag),
+            _ => None,
+        };
+        Suspects { last, refused }
+    }
 }
 
 #[cfg(test)]
@@ -35,14 +192,12 @@ mod tests {
     use bytes::BytesMut;
 
     use super::super::channels::PUBLISHER;
-    use super::super::publisher::BASIC;
     use super::*;
-    use crate::wire::{
-        BasicPublish, ContentHeader, FRAME_HEADER, begin_frame, end_frame, write_method,
-    };
+    use crate::message::Message;
+    use crate::wire::{FRAME_HEADER, begin_frame, end_frame, write_method};
 
     /// The first two frames of a publish of five bytes.
-    fn frames(exchange: &str) -> BytesMut {
+    fn frames_of(exchange: &str, message: Message) -> BytesMut {
         let mut out = BytesMut::new();
         let method = BasicPublish {
             exchange: exchange.as_bytes(),
@@ -53,7 +208,7 @@ mod tests {
         ContentHeader {
             class_id: BASIC,
             body_size: 5,
-            ..Default::default()
+            properties: message.properties,
         }
         .encode(&mut out)
         .unwrap();
@@ -61,54 +216,104 @@ mod tests {
         out
     }
 
+    fn fits(text: &str, exchange: &str) -> bool {
+        Clue::of(text).fits(&frames_of(exchange, Message::default()))
+    }
+
     #[test]
     fn the_brokers_texts_name_the_exchange_or_the_size() {
         for (text, exchange, about) in [
-            ("NOT_FOUND - no exchange 'a' in vhost '/'", "a", Some(true)),
-            ("NOT_FOUND - no exchange 'a' in vhost '/'", "b", Some(false)),
-            (
-                "NOT_FOUND - no exchange 'it's' in vhost '/'",
-                "it",
-                Some(false),
-            ),
-            (
-                "NOT_FOUND - no exchange 'it's' in vhost '/'",
-                "it's",
-                Some(true),
-            ),
+            ("NOT_FOUND - no exchange 'a' in vhost '/'", "a", true),
+            ("NOT_FOUND - no exchange 'a' in vhost '/'", "b", false),
+            ("NOT_FOUND - no exchange 'it's' in vhost '/'", "it's", true),
             (
                 "ACCESS_REFUSED - cannot publish to internal exchange 'a' in vhost '/'",
                 "a",
-                Some(true),
+                true,
             ),
             (
                 "ACCESS_REFUSED - access to topic 'k' in exchange 'a' in vhost '/' refused",
                 "a",
-                Some(true),
+                true,
             ),
             (
                 "ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' refused",
                 "",
-                Some(true),
+                true,
+            ),
+            (
+                "ACCESS_REFUSED - access to exchange '' in vhost '/' refused",
+                "",
+                true,
             ),
             (
                 "PRECONDITION_FAILED - message size 5 is larger than configured max size 4",
                 "a",
-                Some(true),
+                true,
             ),
             (
                 "PRECONDITION_FAILED - message size 6 larger than max size 4",
                 "a",
-                Some(false),
+                false,
             ),
-            ("PRECONDITION_FAILED - something else", "a", None),
+            ("PRECONDITION_FAILED - something else", "a", true),
+            // How a broker shows a name that is not ASCII is not certain.
+            ("NOT_FOUND - no exchange 'x-Ã¶' in vhost '/'", "x-ö", true),
+            ("NOT_FOUND - no exchange 'y' in vhost '/'", "x-ö", false),
         ] {
-            assert_eq!(
-                is_about(text, &frames(exchange)),
-                about,
-                "{text} {exchange}"
-            );
+            assert_eq!(fits(text, exchange), about, "{text} {exchange}");
         }
-        assert_eq!(is_about("no exchange 'a' in vhost '/'", b"short"), None);
+        assert!(Clue::of("no exchange 'a' in vhost '/'").fits(b"short"));
+    }
+
+    /// RabbitMQ's text, cut as it cuts it.
+    fn cut(text: &str) -> String {
+        if text.len() > 255 {
+            format!("{}...", &text[..252])
+        } else {
+            text.into()
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_cut_fits_every_name_with_that_beginning() {
+        for len in [200, 218, 219, 226, 227, 228, 229, 230, 240, 254] {
+            let stem = "e".repeat(len - 1);
+            let refused = format!("{stem}1");
+            let text = cut(&format!("NOT_FOUND - no exchange '{refused}' in vhost '/'"));
+            assert!(fits(&text, &refused), "{len}: {text}");
+            for other in ["e", "another"] {
+                assert!(!fits(&text, other), "{len}: {text}");
+            }
+            // Only what shows tells one from the other.
+            assert_eq!(fits(&text, &format!("{stem}2")), !text.contains(&refused));
+            let ends = text.contains(&format!("{refused}'"));
+            assert_eq!(fits(&text, &format!("{refused}2")), !ends);
+        }
+    }
+
+    #[test]
+    fn behind_a_routing_key_the_exchange_may_be_cut_off() {
+        let key = format!("{}exchange 'b' in vhost '/'", "k".repeat(200));
+        let text = format!("ACCESS_REFUSED - access to topic '{key}' in exchange 'a' in vhost '/'");
+        assert!(fits(&cut(&text), "a"));
+    }
+
+    #[test]
+    fn properties_that_the_broker_looks_at_tell_those_that_have_them() {
+        for (text, with) in [
+            (
+                "PRECONDITION_FAILED - invalid expiration 'soon': {leftover_string,\"soon\"}",
+                Message::new("").expiration("soon"),
+            ),
+            (
+                "PRECONDITION_FAILED - user_id property set to 'a' but authenticated user was 'b'",
+                Message::new("").user_id("a"),
+            ),
+        ] {
+            let clue = Clue::of(text);
+            assert!(clue.fits(&frames_of("a", with)));
+            assert!(!clue.fits(&frames_of("a", Message::new("").message_id("soon"))));
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::requests::Request;
 use crate::message::Message;
 use crate::options::{ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare};
 use crate::outcome::Outcome;
-use crate::wire::ShortStr;
+use crate::wire::{Properties, ShortStr};
 
 /// In order, so that what is done again is done in the same order each time.
 #[derive(Debug, Default)]
@@ -212,6 +212,11 @@ impl Topology {
         }
     }
 
+    /// Whether any queue has another name now.
+    pub(super) fn has_renamed(&self) -> bool {
+        !self.renamed.is_empty()
+    }
+
     /// The names that a message uses; the routing key's, if it has another now.
     pub(super) fn follow_message(
         &self,
@@ -222,13 +227,27 @@ impl Topology {
         if self.renamed.is_empty() {
             return None;
         }
-        if let Some(name) = message.properties.reply_to()
-            && let Some(new) = self.renamed.get(&ShortStr::from(name))
-        {
-            message.properties.set_reply_to(new);
+        self.follow_reply_to(&mut message.properties);
+        self.renamed_key(exchange.as_bytes(), routing_key.as_bytes())
+    }
+
+    /// The queue that a reply should go to; whether it has another name now.
+    pub(super) fn follow_reply_to(&self, properties: &mut Properties) -> bool {
+        let name = properties.reply_to();
+        let new = name.and_then(|name| self.renamed.get(&ShortStr::from(name)));
+        if let Some(new) = new {
+            properties.set_reply_to(new);
         }
-        let new = self.renamed.get(&ShortStr::from(routing_key))?;
-        exchange.is_empty().then(|| new.clone())
+        new.is_some()
+    }
+
+    /// What the routing key of a publish is now, if it is another.
+    pub(super) fn renamed_key(&self, exchange: &[u8], routing_key: &[u8]) -> Option<ShortStr> {
+        if self.renamed.is_empty() || !exchange.is_empty() {
+            return None;
+        }
+        let name = str::from_utf8(routing_key).ok()?;
+        self.renamed.get(&ShortStr::from(name)).cloned()
     }
 }
 

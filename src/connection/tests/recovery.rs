@@ -174,9 +174,10 @@ fn what_was_sent_before_and_is_refused_now_is_unknown() {
     let fresh = script.publish("nowhere", "a", "2");
     script.methods();
     send_publisher(&mut script);
-    script.send(1, channel_close(403, "ACCESS_REFUSED - no"));
+    let text = "NOT_FOUND - no exchange 'nowhere' in vhost '/'";
+    script.send(1, channel_close(404, text));
     assert_matches!(script.result(sent), Some(Err(Error::OutcomeUnknown(_))));
-    assert_matches!(script.result(fresh), Some(Err(Error::AccessRefused(_))));
+    assert_matches!(script.result(fresh), Some(Err(Error::NotFound(_))));
 }
 
 pub(super) fn consume(script: &mut Script, request: Consume) -> u64 {

@@ -1,0 +1,380 @@
+//! Publishes that are not on the wire: sent once and to be sent again, or in line behind such ones.
+//!
+//! They are kept as messages, not as frames: where they go next, frames may be smaller, queues may have other names, and
+//! there may be no confirms. Their bodies are not copied; the bytes that were pinned for them are read back.
+//!
+//! # How much goes out at once
+//! After a refusal everything behind it goes out again at once. If one of those is refused, too, then whatever came
+//! behind it was sent in vain once more; with many such ones, all of it many times. So each refusal among what was sent
+//! again halves what goes out at once. Behind each such batch goes a `basic.qos`, which changes nothing: its answer says
+//! that the broker has handled the batch, whether or not the confirms are there, and the next batch may be twice as
+//! large.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::Connection;
+use super::channels::{Expect, PUBLISHER};
+use super::publisher::{BASIC, InFlight, MARK, lost};
+use super::requests::check_frame;
+use crate::error::Error;
+use crate::message::Message;
+use crate::wire::{
+    Arena, BasicPublish, BasicQos, ContentHeader, EncodeError, FRAME_HEADER, FRAME_METHOD,
+    FRAME_OVERHEAD, FieldValue, FrameHead, Method, WireMethod, begin_frame, end_frame,
+    write_method,
+};
+
+/// What one publish counts for in a batch, beside its bytes.
+const EACH: usize = 1024;
+
+/// The smallest batch.
+const LEAST: usize = 64 * EACH;
+
+/// A publish that is not on the wire.
+#[derive(Debug)]
+pub(super) struct Held {
+    promise: u64,
+    /// The payloads of its first two frames.
+    method: Bytes,
+    header: Bytes,
+    body: Vec<Bytes>,
+    /// An earlier connection may have taken it.
+    sent_before: bool,
+}
+
+/// All of them, in order.
+#[derive(Debug)]
+pub(super) struct Line {
+    line: VecDeque<Held>,
+    bytes: usize,
+    /// How much of it goes out at once.
+    batch: usize,
+    /// The tag of the last one that has gone out of it, on this channel.
+    last: u64,
+    /// The tag in front of the fence, while its answer is outstanding.
+    fence: Option<u64>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            line: VecDeque::new(),
+            bytes: 0,
+            batch: usize::MAX,
+            last: 0,
+            fence: None,
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    /// Bytes of this process.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn push_back(&mut self, held: Held) {
+        self.bytes += held.size();
+        self.line.push_back(held);
+    }
+
+    fn push_front(&mut self, held: Held) {
+        self.bytes += held.size();
+        self.line.push_front(held);
+    }
+
+    fn pop_front(&mut self) -> Option<Held> {
+        let held = self.line.pop_front()?;
+        self.bytes -= held.size();
+        Some(held)
+    }
+
+    /// The channel has gone, and with it the tags.
+    fn channel_gone(&mut self) {
+        self.last = 0;
+        self.fence = None;
+    }
+}
+
+impl Held {
+    /// A message that the user publishes now.
+    fn new(
+        promise: u64,
+        exchange: &str,
+        routing_key: &str,
+        mut message: Message,
+    ) -> Result<Self, EncodeError> {
+        if message.mandatory {
+            let mark = FieldValue::I64(promise.cast_signed());
+            message.properties.headers.insert(MARK, mark);
+        }
+        let mut out = BytesMut::new();
+        let method = BasicPublish {
+            exchange: exchange.as_bytes(),
+            routing_key: routing_key.as_bytes(),
+            mandatory: message.mandatory,
+            ..Default::default()
+        };
+        method.encode(&mut out)?;
+        let method = out.split().freeze();
+        let header = ContentHeader {
+            class_id: BASIC,
+            body_size: message.body.len() as u64,
+            properties: message.properties,
+        };
+        header.encode(&mut out)?;
+        Ok(Self {
+            promise,
+            method,
+            header: out.freeze(),
+            body: vec![message.body],
+            sent_before: false,
+        })
+    }
+
+    /// What was written for a publish, read back. Behind its message there may be another, in place of confirms.
+    fn read(promise: u64, pieces: Vec<Bytes>, sent_before: bool) -> Option<Self> {
+        let mut frames = Frames(pieces.into());
+        let method = frames.next(FRAME_METHOD)?;
+        let header = frames.next(FRAME_HEADER)?;
+        let mut missing = body_size(&header)?;
+        let mut body = Vec::new();
+        while missing > 0 {
+            let piece = frames.next(crate::wire::FRAME_BODY)?;
+            missing = missing.checked_sub(piece.len() as u64)?;
+            body.push(piece);
+        }
+        Some(Self {
+            promise,
+            method,
+            header,
+            body,
+            sent_before,
+        })
+    }
+
+    /// Bytes of this process that it takes.
+    fn size(&self) -> usize {
+        let body: usize = self.body.iter().map(Bytes::len).sum();
+        let parts = size_of::<Self>() + self.body.len() * size_of::<Bytes>();
+        parts + self.method.len() + self.header.len() + body
+    }
+
+    fn cost(&self) -> usize {
+        self.size() + EACH
+    }
+}
+
+/// The size of the body that a content header announces.
+pub(super) fn body_size(header: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(*header.get(4..)?.first_chunk()?))
+}
+
+/// Frames out of pieces, in which a payload may be a piece of its own.
+struct Frames(VecDeque<Bytes>);
+
+impl Frames {
+    /// The payload of the next frame, which has to be of that kind.
+    fn next(&mut self, kind: u8) -> Option<Bytes> {
+        let head = FrameHead::read(&self.take(FrameHead::LEN)?, usize::MAX).ok()??;
+        let payload = self.take(head.size)?;
+        self.take(FRAME_OVERHEAD - FrameHead::LEN)?;
+        (head.kind == kind).then_some(payload)
+    }
+
+    /// So many bytes, which are in one piece.
+    fn take(&mut self, count: usize) -> Option<Bytes> {
+        while self.0.front().is_some_and(Bytes::is_empty) {
+            self.0.pop_front();
+        }
+        if count == 0 {
+            return Some(Bytes::new());
+        }
+        let front = self.0.front_mut()?;
+        (count <= front.len()).then(|| front.split_to(count))
+    }
+}
+
+impl Connection {
+    /// Puts a publish of now behind those that wait.
+    #[cold]
+    pub(super) fn hold(
+        &mut self,
+        promise: u64,
+        exchange: &str,
+        routing_key: &str,
+        message: Message,
+    ) {
+        match Held::new(promise, exchange, routing_key, message) {
+            Ok(held) => self.publisher.line.push_back(held),
+            Err(error) => {
+                let error = Error::InvalidArgument(error.to_string());
+                self.settled(promise, Err(error));
+            }
+        }
+    }
+
+    /// Puts publishes whose channel has gone before those that wait.
+    fn hold_again(&mut self, entries: impl DoubleEndedIterator<Item = InFlight>) {
+        for entry in entries.rev() {
+            let sent_before = entry.sent_before;
+            let pieces = self.out.pieces(&entry.span);
+            self.out.unpin(&entry.span);
+            match Held::read(entry.promise, pieces, sent_before) {
+                Some(held) => self.publisher.line.push_front(held),
+                // It was written here, so it can be read; and if not, nobody waits for ever.
+                None => self.settled(entry.promise, Err(lost(true, &Error::NotConnected))),
+            }
+        }
+    }
+
+    /// Sends again what came after the refused publish, which had the tag `refused`; or fails it, if the user wants that.
+    pub(super) fn publish_again(&mut self, again: Vec<InFlight>, refused: u64, error: &Error) {
+        if !self.config.options.resend {
+            for entry in again {
+                self.out.unpin(&entry.span);
+                self.settled(entry.promise, Err(lost(entry.sent_before, error)));
+            }
+        } else if !again.is_empty() {
+            log::debug!(
+                "publishing {} messages again, which came after the refused one",
+                again.len()
+            );
+            let in_vain: usize = again.iter().map(|entry| entry.span.len + EACH).sum();
+            let line = &mut self.publisher.line;
+            line.batch = if refused <= line.last {
+                (line.batch.min(in_vain) / 2).max(LEAST)
+            } else {
+                usize::MAX
+            };
+            self.hold_again(again.into_iter());
+        }
+        self.publisher.line.channel_gone();
+        self.release_held();
+    }
+
+    /// Sends the next batch of what waits.
+    pub(super) fn release_held(&mut self) {
+        if self.publisher.line.is_empty() || !self.state.is_up() {
+            return;
+        }
+        self.open_publisher();
+        let mut left = self.publisher.line.batch;
+        while let Some(held) = self.publisher.line.pop_front() {
+            left = left.saturating_sub(held.cost());
+            self.send_held(held);
+            if left == 0 && !self.publisher.line.is_empty() {
+                return self.write_fence();
+            }
+        }
+        self.publisher.flows = true;
+    }
+
+    /// Sends all that waits.
+    pub(super) fn release_all_held(&mut self) {
+        self.publisher.line.batch = usize::MAX;
+        self.release_held();
+    }
+
+    fn send_held(&mut self, held: Held) {
+        let start = self.out.position();
+        let mark = self.out.tail().len();
+        let before = self.out.unsent();
+        if let Err(error) = self.write_held_head(&held) {
+            self.out.tail().truncate(mark);
+            let error = lost(held.sent_before, &Error::InvalidArgument(error.to_string()));
+            return self.settled(held.promise, Err(error));
+        }
+        for piece in held.body {
+            self.write_body(PUBLISHER, piece);
+        }
+        if !self.publisher.confirms {
+            self.write_footer(held.promise);
+        }
+        let len = self.out.unsent() - before;
+        self.in_flight(held.promise, start, len, held.sent_before);
+        self.publisher.line.last = self.publisher.last_tag();
+    }
+
+    /// The first two frames, with the names that queues have now.
+    fn write_held_head(&mut self, held: &Held) -> Result<(), EncodeError> {
+        let mut header = held.header.clone();
+        let mut publish = match Method::decode(&held.method) {
+            Ok(Method::BasicPublish(publish)) => publish,
+            _ => BasicPublish::default(), // It was encoded here.
+        };
+        let renamed = self
+            .topology
+            .renamed_key(publish.exchange, publish.routing_key);
+        if let Some(renamed) = &renamed {
+            publish.routing_key = renamed.as_bytes();
+        }
+        if self.topology.has_renamed()
+            && let Ok(mut decoded) = ContentHeader::decode(&header, &mut Arena::default())
+            && self.topology.follow_reply_to(&mut decoded.properties)
+        {
+            let mut out = BytesMut::new();
+            decoded.encode(&mut out)?;
+            header = out.freeze();
+        }
+        let frame_max = self.frame_max;
+        let out = self.out.tail();
+        write_method(out, PUBLISHER, &publish)?;
+        let mark = begin_frame(out, FRAME_HEADER, PUBLISHER);
+        out.extend_from_slice(&header);
+        end_frame(out, mark);
+        check_frame(out, mark, frame_max)
+    }
+
+    /// Asks the broker to say when it has handled everything up to here.
+    fn write_fence(&mut self) {
+        self.publisher.line.fence = Some(self.publisher.last_tag());
+        // It has no field that could be too long.
+        let _ = write_method(self.out.tail(), PUBLISHER, &BasicQos::default());
+        self.out.commit();
+        if let Some(channel) = self.channels.get_mut(PUBLISHER) {
+            channel.expect.push_back(Expect::QosOk);
+        }
+    }
+
+    /// The broker has handled everything in front of the fence.
+    pub(super) fn fence_passed(&mut self) {
+        let line = &mut self.publisher.line;
+        line.batch = line.batch.saturating_mul(2);
+        if let Some(tag) = line.fence.take() {
+            self.publisher.handled_up_to(tag);
+        }
+        self.release_held();
+    }
+
+    /// The socket has gone, and there will be another: what was not answered is kept for it.
+    pub(super) fn suspend_publishes(&mut self) {
+        self.publisher.channel_gone();
+        self.publisher.line.channel_gone();
+        let entries = self.publisher.take_unsettled().map(|(_, mut entry)| {
+            entry.sent_before |= !self.out.is_unsent(&entry.span);
+            entry
+        });
+        let entries: Vec<InFlight> = entries.collect();
+        self.hold_again(entries.into_iter());
+    }
+
+    /// Publishes again what was kept; says how many those were.
+    pub(super) fn publish_suspended(&mut self) -> usize {
+        let count = self.publisher.line.line.len();
+        self.release_all_held();
+        count
+    }
+
+    pub(super) fn held_lost(&mut self, error: &Error) {
+        while let Some(held) = self.publisher.line.pop_front() {
+            self.settled(held.promise, Err(lost(held.sent_before, error)));
+        }
+    }
+}
