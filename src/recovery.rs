@@ -28,6 +28,12 @@ use crate::wire::ShortStr;
 /// - it publishes again what was not confirmed, under the same promises, in the same order;
 /// - it does what was asked for meanwhile.
 ///
+/// What the broker had done for this client before and refuses now, it is asked for again for as long as the
+/// [`limit`](Self::limit) says: an exclusive queue is locked until the broker has noticed the loss, a queue's node may be on
+/// its way back. Meanwhile the rest goes on, except publishes: they wait for the exchanges, queues and bindings that this
+/// client had made, for messages that find none are lost. A queue that somebody else has locked is waited for 10 seconds, or
+/// three heartbeats, and a declaration that the broker calls wrong is not waited for.
+///
 /// Declarations and bindings that were under way are made again, under the same promises. Deletes, purges, gets and
 /// [calls](crate::Client::call) that were under way may have been done or not: they fail with
 /// [`Error::ConnectionBroken`], or the broker's word.
@@ -113,6 +119,9 @@ pub enum ConnectionEvent {
     Lost(Error),
     /// The connection is there again.
     Restored(Restored),
+    /// The connection is lost for good, for this reason: [`Recovery::limit`] has passed, or the broker refuses the login.
+    /// Every promise fails.
+    GivenUp(Error),
 }
 
 /// What became of all that was there before the loss.
@@ -121,8 +130,9 @@ pub enum ConnectionEvent {
 pub struct Restored {
     /// Queues that the broker has given another name: the old one, and the new one.
     pub renamed: Vec<(ShortStr, ShortStr)>,
-    /// What could not be declared again, and why. Consumers and publishes are not among it: their promises tell.
+    /// What could not be declared again, or not yet, and why. Consumers and publishes are not among it: their promises
+    /// tell.
     pub failed: Vec<(String, Error)>,
-    /// How many publishes were made again.
+    /// How many publishes are made again.
     pub republished: usize,
 }

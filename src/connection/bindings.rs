@@ -145,6 +145,22 @@ impl<B: Binding> Bindings<B> {
         self.by_source.contains_key(source)
     }
 
+    pub(super) fn contains(&self, binding: &B) -> bool {
+        self.numbers.contains_key(&binding.key())
+    }
+
+    /// Those that bind anything to this source.
+    pub(super) fn from<'a>(&'a self, source: &ShortStr) -> impl Iterator<Item = &'a B> {
+        let numbers = self.by_source.get(source).into_iter().flatten();
+        numbers.filter_map(|number| self.bindings.get(number))
+    }
+
+    /// Those that bind this to anything.
+    pub(super) fn to<'a>(&'a self, destination: &ShortStr) -> impl Iterator<Item = &'a B> {
+        let numbers = self.by_destination.get(destination).into_iter().flatten();
+        numbers.filter_map(|number| self.bindings.get(number))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &B> {
         self.bindings.values()
     }

@@ -40,9 +40,7 @@ impl Connection {
         log::warn!("the broker takes messages again");
         self.events
             .push_back(Event::Changed(ConnectionEvent::Unblocked));
-        if self.state.is_open() {
-            self.serve_early();
-        }
+        self.go_on_publishing();
     }
 
     /// Why publishes fail at once, if they do.

@@ -448,6 +448,7 @@ impl Connection {
 impl Connection {
     /// The end of the connection: nothing may stay open.
     pub(super) fn end(&mut self, error: &Error) {
+        self.tell_of_giving_up(error);
         if let Some(connect) = self.connect.take() {
             self.settled(connect, Err(error.clone()));
         }

@@ -261,7 +261,7 @@ impl Connection {
 
     /// Sends the next batch of what waits.
     pub(super) fn release_held(&mut self) {
-        if self.publisher.line.is_empty() || !self.state.is_up() {
+        if self.publisher.line.is_empty() || !self.state.is_up() || self.replay.holds_publishes() {
             return;
         }
         self.open_publisher();
@@ -365,11 +365,9 @@ impl Connection {
         self.hold_again(entries.into_iter());
     }
 
-    /// Publishes again what was kept; says how many those were.
-    pub(super) fn publish_suspended(&mut self) -> usize {
-        let count = self.publisher.line.line.len();
-        self.release_all_held();
-        count
+    /// How many publishes wait.
+    pub(super) fn held_count(&self) -> usize {
+        self.publisher.line.line.len()
     }
 
     pub(super) fn held_lost(&mut self, error: &Error) {

@@ -26,7 +26,7 @@
 //! calls, `content` puts messages together, `publisher` (with `suspects` and `held`) and `consumers` (with `consumer`, `prefetch`
 //! and `settling`) have the two long-lived kinds of channel, `output` is the bytes to be written, `heartbeat` the timers,
 //! `blocked` the times when the broker takes no messages, `calls` requests that wait for a reply from another program.
-//! `recovery`, `replay` and `topology` carry all of it over to another socket.
+//! `recovery`, `replay`, `restart` and `topology` (with `bindings`) carry all of it over to another socket.
 
 mod bindings;
 mod blocked;
@@ -48,6 +48,7 @@ mod publisher;
 mod recovery;
 mod replay;
 mod requests;
+mod restart;
 mod settling;
 #[cfg(test)]
 #[path = "../../tests/simulator/mod.rs"]

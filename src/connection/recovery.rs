@@ -144,6 +144,17 @@ impl Connection {
         self.end(error);
     }
 
+    /// A connection that was lost, and is not closed by the user, ends: the program hears of it.
+    pub(super) fn tell_of_giving_up(&mut self, error: &Error) {
+        let was_open = self.connect.is_none();
+        let is_lost = !matches!(self.state, State::Open | State::Closing | State::Over);
+        if was_open && is_lost && !matches!(error, Error::Closed) {
+            log::error!("the connection is lost for good: {error}");
+            let given_up = ConnectionEvent::GivenUp(error.clone());
+            self.events.push_back(Event::Changed(given_up));
+        }
+    }
+
     pub(super) fn fail_suspended(&mut self, error: &Error) {
         for (consumer, _) in std::mem::take(&mut self.suspended) {
             self.fail_consumer(consumer, error);

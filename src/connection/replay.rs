@@ -1,25 +1,31 @@
-//! The making anew of what was there before a loss: declarations, each before what needs it, then consumers, then
-//! publishes.
+//! The making anew of what was there before a loss: declarations, each before what needs it, then consumers
+//! (`restart.rs`), then publishes.
 //!
 //! Some things cannot be had at once: an exclusive queue is locked until the broker has noticed that its old connection
-//! is dead (405), a queue on a node that is down is not there (404). They are tried again for a while.
+//! is dead, a queue's node is on its way back, and what deletes itself may yet do so, for the old connection's sake,
+//! after it was declared anew. Brokers have many words for this, and other brokers have others. So it is not the word
+//! that counts: whatever the broker had done for this client before, and refuses now, is tried again for as long as
+//! recovery may take; and a binding, or a consumer, that finds nothing is tried again together with what it needs.
+//!
+//! Publishes must not overtake what they are for: what finds no queue is confirmed, and lost. So they wait for it.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::channels::{Expect, Role};
-use super::consumer::Consumer;
 use super::handshake::State;
 use super::topology::{Plan, Step};
 use super::{Connection, Event};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::recovery::{ConnectionEvent, Restored};
 use crate::wire::{ChannelOpen, ShortStr, write_method};
 
-/// How long to wait before trying again what the broker cannot do yet.
+/// How long to wait before trying again what the broker cannot do yet: at first, and at most.
 const RETRY: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// For how long, at least, nothing else begins while an exclusive queue is locked: messages for it would be lost.
+/// For how long, at least, nothing else begins while an exclusive queue is locked.
 const HOLD: Duration = Duration::from_secs(10);
 
 /// The making anew of what was there before a loss.
@@ -29,32 +35,71 @@ pub(super) struct Replay {
     phase: usize,
     outstanding: usize,
     /// What the broker could not do yet.
-    again: Vec<(Step, Error)>,
+    again: Vec<Pending>,
+    /// Why queues cannot be had yet.
+    pending: HashMap<ShortStr, Error>,
+    /// Exchanges and queues that have gone since they were declared anew.
+    gone: Gone,
+    began: Option<Instant>,
     retry_at: Option<Instant>,
     /// Until when locked queues hold everything up.
     hold_until: Option<Instant>,
     /// Until when to try.
     until: Option<Instant>,
+    /// Whether publishes wait for something of it.
+    holds_publishes: bool,
     report: Restored,
+}
+
+/// A step that is to be tried again.
+#[derive(Debug)]
+struct Pending {
+    step: Step,
+    error: Error,
+    /// Whether publishes wait for it.
+    holds: bool,
+}
+
+/// Names of what has to be declared once more.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    pub(super) exchanges: BTreeSet<ShortStr>,
+    pub(super) queues: BTreeSet<ShortStr>,
+}
+
+impl Gone {
+    fn is_empty(&self) -> bool {
+        self.exchanges.is_empty() && self.queues.is_empty()
+    }
 }
 
 impl Replay {
     /// Why a queue cannot be had yet.
-    fn pending(&self, queue: &ShortStr) -> Option<&Error> {
-        let mut again = self.again.iter();
-        let (_, error) =
-            again.find(|(step, _)| matches!(step, Step::Queue(name, _) if name == queue))?;
-        Some(error)
+    pub(super) fn pending(&self, queue: &ShortStr) -> Option<&Error> {
+        self.pending.get(queue)
+    }
+
+    /// Whether publishes wait.
+    pub(super) fn holds_publishes(&self) -> bool {
+        self.holds_publishes
+    }
+
+    /// Whether what is refused now is tried again.
+    pub(super) fn may_retry(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    fn put_off(&mut self, step: Step, error: Error, holds: bool) {
+        if let Step::Queue(name, _) = &step {
+            self.pending.insert(name.clone(), error.clone());
+        }
+        self.again.push(Pending { step, error, holds });
     }
 }
 
-/// Whether the broker may be able to do it later.
-fn is_transient(error: &Error) -> bool {
-    match error {
-        Error::ResourceLocked(_) => true,
-        Error::NotFound(reply) => reply.text.contains("down or inaccessible"),
-        _ => false,
-    }
+/// Whether the broker has refused one thing, and nothing else.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    error.reply().is_some_and(|reply| reply.from_broker)
 }
 
 impl Connection {
@@ -75,7 +120,8 @@ impl Connection {
             } else {
                 Plan::default()
             },
-            hold_until: Some(self.now + hold.min(recovery.limit)),
+            began: Some(self.now),
+            hold_until: self.now.checked_add(hold.min(recovery.limit)),
             until: self.now.checked_add(recovery.limit),
             ..Replay::default()
         };
@@ -94,7 +140,7 @@ impl Connection {
             if let Step::QueueBinding(binding) = &step
                 && let Some(error) = self.replay.pending(&binding.queue).cloned()
             {
-                self.replay.again.push((step, error));
+                self.replay.put_off(step, error, true);
                 continue;
             }
             match self.channels.acquire() {
@@ -105,7 +151,7 @@ impl Connection {
                 }
                 None => {
                     let error = Error::NoFreeChannel(self.channels.capacity());
-                    self.replay.again.push((step, error));
+                    self.replay.put_off(step, error, true);
                 }
             }
         }
@@ -114,9 +160,7 @@ impl Connection {
 
     fn start_step(&mut self, mut step: Step, channel: u16, is_new: bool) {
         // A queue may have got its new name since the plan was made.
-        if let Step::QueueBinding(binding) = &mut step {
-            self.topology.follow_name(&mut binding.queue);
-        }
+        self.topology.follow_step(&mut step);
         let mark = self.out.tail().len();
         if is_new {
             // It has no field that could be too long.
@@ -162,12 +206,54 @@ impl Connection {
             return;
         }
         self.replay.outstanding = self.replay.outstanding.saturating_sub(1);
-        if is_transient(error) {
-            self.replay.again.push((step, error.clone()));
+        if is_refusal(error) && self.replay.may_retry(self.now) {
+            self.retry_step(step, error);
         } else {
             self.report(&step, error.clone());
         }
         self.go_on_replaying();
+    }
+
+    fn retry_step(&mut self, step: Step, error: &Error) {
+        log::debug!("the {} is to be declared later: {error}", step.name());
+        let is_missing = matches!(error, Error::NotFound(_));
+        let holds = match &step {
+            Step::Exchange(_) | Step::Queue(..) => {
+                is_missing || matches!(error, Error::ResourceLocked(_))
+            }
+            // What it needs was there, for it was declared before: it has gone since.
+            Step::QueueBinding(binding) => {
+                is_missing && self.is_gone(&binding.exchange, Some(&binding.queue))
+            }
+            Step::ExchangeBinding(binding) => {
+                is_missing
+                    && self.is_gone(&binding.destination, None)
+                    && self.is_gone(&binding.source, None)
+            }
+        };
+        self.replay.put_off(step, error.clone(), holds);
+    }
+
+    /// One of these two is not there. Whether both are of this client's making, or the broker's; then what is ours is to be
+    /// made once more.
+    fn is_gone(&mut self, exchange: &ShortStr, queue: Option<&ShortStr>) -> bool {
+        let ours = self.topology.has_exchange(exchange);
+        if ours {
+            self.replay.gone.exchanges.insert(exchange.clone());
+        }
+        if let Some(queue) = queue.filter(|queue| self.topology.has_queue(queue)) {
+            self.replay.gone.queues.insert(queue.clone());
+        }
+        ours || exchange.is_empty() || exchange.starts_with("amq.")
+    }
+
+    /// A queue of a consumer's is not there. Made by this client, it is made once more, with all that is bound to it.
+    pub(super) fn queue_is_gone(&mut self, queue: &ShortStr) {
+        let recovery = self.config.options.recovery.as_ref();
+        if recovery.is_some_and(|recovery| recovery.topology) && self.topology.has_queue(queue) {
+            self.replay.gone.queues.insert(queue.clone());
+            self.replay.holds_publishes = true;
+        }
     }
 
     fn report(&mut self, step: &Step, error: Error) {
@@ -180,95 +266,64 @@ impl Connection {
 
     /// Every step has been tried.
     fn replay_done(&mut self) {
-        let is_locked = |(step, error): &(Step, Error)| {
-            matches!((step, error), (Step::Queue(..), Error::ResourceLocked(_)))
+        let is_locked = |pending: &Pending| {
+            matches!(
+                (&pending.step, &pending.error),
+                (Step::Queue(..), Error::ResourceLocked(_))
+            )
         };
-        let may_hold = self.replay.hold_until.is_some_and(|until| self.now < until);
-        let holds = may_hold && self.replay.again.iter().any(is_locked);
+        let replay = &mut self.replay;
+        let may_hold = replay.hold_until.is_some_and(|until| self.now < until);
+        let holds = may_hold && replay.again.iter().any(is_locked);
+        // Whoever has it locked for longer is somebody else.
+        let is_held = |pending: &Pending| pending.holds && (may_hold || !is_locked(pending));
+        replay.holds_publishes = replay.again.iter().any(is_held) || !replay.gone.is_empty();
         if !self.state.is_open() && !holds {
             self.open_again();
         } else if !holds {
             self.start_suspended();
+            self.go_on_publishing();
         }
         self.plan_retry();
     }
 
-    fn plan_retry(&mut self) {
-        if !self.replay.again.is_empty() || !self.suspended.is_empty() {
-            self.replay.retry_at = Some(self.now + RETRY);
+    pub(super) fn plan_retry(&mut self) {
+        let replay = &mut self.replay;
+        if replay.again.is_empty() && replay.gone.is_empty() && self.suspended.is_empty() {
+            return;
         }
+        let began = replay.began.unwrap_or(self.now);
+        let pause = self.now.saturating_duration_since(began) / 8;
+        replay.retry_at = Some(self.now + pause.clamp(RETRY, RETRY_MAX));
     }
 
     fn open_again(&mut self) {
         self.state = State::Open;
         self.start_suspended();
         let mut report = std::mem::take(&mut self.replay.report);
-        report.republished = self.publish_suspended();
+        for pending in &self.replay.again {
+            let name = pending.step.name();
+            log::warn!("the {name} cannot be declared again yet: {}", pending.error);
+            report.failed.push((name, pending.error.clone()));
+        }
+        report.republished = self.held_count();
         log::warn!(
-            "the connection is restored; {} messages published again",
+            "the connection is restored; {} messages are published again",
             report.republished
         );
         self.events
             .push_back(Event::Changed(ConnectionEvent::Restored(report)));
+        self.go_on_publishing();
+        self.serve_waiting();
+    }
+
+    /// Publishes what was kept, and what came since, unless something has to come first.
+    pub(super) fn go_on_publishing(&mut self) {
+        if !self.state.is_open() || self.blocked.is_some() || self.replay.holds_publishes {
+            return;
+        }
+        self.release_all_held();
         self.serve_early();
-    }
-
-    /// Starts the consumers that were lost with their channels, as far as their queues are there.
-    fn start_suspended(&mut self) {
-        for (mut consumer, error) in std::mem::take(&mut self.suspended) {
-            for name in consumer.queue_names() {
-                self.topology.follow_name(name);
-            }
-            if consumer
-                .queue_names()
-                .any(|name| self.replay.pending(name).is_some())
-            {
-                self.suspended.push_back((consumer, error));
-                continue;
-            }
-            let Some((channel, is_new)) = self.channels.acquire() else {
-                let error = Error::NoFreeChannel(self.channels.capacity());
-                self.suspended.push_back((consumer, error));
-                continue;
-            };
-            if is_new {
-                let _ = write_method(self.out.tail(), channel, &ChannelOpen::default());
-            }
-            self.restart_consumer(consumer, channel);
-        }
-    }
-
-    fn restart_consumer(&mut self, consumer: Consumer, channel: u16) {
-        let promises: Vec<u64> = consumer.promises().collect();
-        let mark = self.out.tail().len();
-        let started: Result<()> = self.start_consumer(consumer, channel);
-        if started.is_err() {
-            self.out.tail().truncate(mark);
-        }
-        self.out.commit();
-        if let Err(error) = started {
-            // It was short enough once, so this is for a smaller frame_max. The channel stays idle.
-            self.channels.put_back(channel);
-            for promise in promises {
-                self.settled(promise, Err(error.clone()));
-            }
-        }
-    }
-
-    /// Puts a consumer whose channel was closed aside, if it is to be tried again later; gives it back if not.
-    pub(super) fn retry_consumer(&mut self, consumer: Consumer, error: &Error) -> Option<Consumer> {
-        let may_retry = self.replay.until.is_some_and(|until| self.now < until);
-        if !consumer.restarted
-            || consumer.starting == 0
-            || !self.state.is_up()
-            || !may_retry
-            || !is_transient(error)
-        {
-            return Some(consumer);
-        }
-        self.suspend_consumer(consumer, &Default::default(), error);
-        self.plan_retry();
-        None
     }
 
     /// When to try again what the broker could not do; never on a connection that is not up.
@@ -282,22 +337,37 @@ impl Connection {
             return;
         }
         self.replay.retry_at = None;
+        if self.replay.outstanding > 0 {
+            // It is at work on some of it.
+            return self.plan_retry();
+        }
         let again = std::mem::take(&mut self.replay.again);
-        if self.replay.until.is_none_or(|until| self.now < until) {
-            for (step, _) in again {
-                let phase = step.phase();
-                self.replay.plan[phase].push_back(step);
+        let gone = std::mem::take(&mut self.replay.gone);
+        self.replay.pending.clear();
+        if self.replay.may_retry(self.now) {
+            let mut plan = self.topology.part(gone);
+            let mut planned: HashSet<_> = plan.iter().flatten().map(Step::key).collect();
+            for Pending { mut step, .. } in again {
+                self.topology.follow_step(&mut step);
+                // It may have been deleted meanwhile.
+                if self.topology.has(&step) && planned.insert(step.key()) {
+                    plan[step.phase()].push_back(step);
+                }
             }
+            self.replay.plan = plan;
             self.replay.phase = 0;
             return self.go_on_replaying();
         }
-        for (step, error) in again {
-            self.report(&step, error);
+        for pending in again {
+            self.report(&pending.step, pending.error);
         }
+        self.replay.holds_publishes = false;
         for (consumer, error) in std::mem::take(&mut self.suspended) {
             self.fail_consumer(consumer, &error);
         }
-        if !self.state.is_open() {
+        if self.state.is_open() {
+            self.go_on_publishing();
+        } else {
             self.open_again();
         }
     }

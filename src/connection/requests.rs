@@ -191,7 +191,7 @@ impl Connection {
             return self.settled(number, Err(Error::NotSent(Box::new(error))));
         }
         match self.state {
-            State::Open if self.blocked.is_none() => {
+            State::Open if self.blocked.is_none() && !self.replay.holds_publishes() => {
                 self.publish_now(number, exchange, routing_key, message)
             }
             State::Closing | State::Over => {
@@ -212,7 +212,7 @@ impl Connection {
 
     /// The broker takes messages: everything from before, in the order of the calls.
     pub(super) fn serve_early(&mut self) {
-        if self.blocked.is_some() {
+        if self.blocked.is_some() || self.replay.holds_publishes() {
             return self.serve_waiting();
         }
         self.early_bytes = 0;

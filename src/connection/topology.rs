@@ -3,9 +3,10 @@
 //! It is kept only if the user asked for recovery. Names that the broker made change with each declaration: the new
 //! ones are followed wherever the old ones are used.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use super::bindings::Bindings;
+use super::bindings::{Binding, Bindings, Key};
+use super::replay::Gone;
 use super::requests::Request;
 use crate::message::Message;
 use crate::options::{ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare};
@@ -36,6 +37,15 @@ pub(crate) enum Step {
     QueueBinding(QueueBind),
 }
 
+/// What tells a step from all others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum StepKey {
+    Exchange(ShortStr),
+    Queue(ShortStr),
+    ExchangeBinding(Key),
+    QueueBinding(Key),
+}
+
 /// Steps in the order in which one needs the other; those beside each other need not wait for each other.
 pub(super) type Plan = [VecDeque<Step>; 3];
 
@@ -46,6 +56,15 @@ impl Step {
             Self::Exchange(_) => 0,
             Self::Queue(..) | Self::ExchangeBinding(_) => 1,
             Self::QueueBinding(_) => 2,
+        }
+    }
+
+    pub(super) fn key(&self) -> StepKey {
+        match self {
+            Self::Exchange(exchange) => StepKey::Exchange(exchange.exchange.clone()),
+            Self::Queue(name, _) => StepKey::Queue(name.clone()),
+            Self::ExchangeBinding(binding) => StepKey::ExchangeBinding(binding.key()),
+            Self::QueueBinding(binding) => StepKey::QueueBinding(binding.key()),
         }
     }
 
@@ -165,6 +184,65 @@ impl Topology {
         ]
     }
 
+    pub(super) fn has_exchange(&self, name: &ShortStr) -> bool {
+        self.exchanges.contains_key(name)
+    }
+
+    pub(super) fn has_queue(&self, name: &ShortStr) -> bool {
+        self.queues.contains_key(name)
+    }
+
+    /// Whether it is still to be declared again.
+    pub(super) fn has(&self, step: &Step) -> bool {
+        match step {
+            Step::Exchange(exchange) => self.has_exchange(&exchange.exchange),
+            Step::Queue(name, _) => self.has_queue(name),
+            Step::ExchangeBinding(binding) => self.exchange_bindings.contains(binding),
+            Step::QueueBinding(binding) => self.queue_bindings.contains(binding),
+        }
+    }
+
+    /// What has to be done once more because these have gone: they, and what binds them. What the broker names is not
+    /// declared twice over one connection: that would make another one.
+    pub(super) fn part(&self, gone: Gone) -> Plan {
+        let Gone {
+            mut exchanges,
+            queues,
+        } = gone;
+        let mut plan = Plan::default();
+        let mut planned = HashSet::new();
+        let mut add = |step: Step| {
+            if planned.insert(step.key()) {
+                plan[step.phase()].push_back(step);
+            }
+        };
+        for (name, queue) in queues
+            .iter()
+            .filter_map(|name| self.queues.get_key_value(name))
+        {
+            if !queue.queue.is_empty() {
+                add(Step::Queue(name.clone(), queue.clone()));
+            }
+        }
+        for binding in queues.iter().flat_map(|name| self.queue_bindings.to(name)) {
+            exchanges.insert(binding.exchange.clone());
+            add(Step::QueueBinding(binding.clone()));
+        }
+        for name in &exchanges {
+            if let Some(exchange) = self.exchanges.get(name) {
+                add(Step::Exchange(exchange.clone()));
+            }
+            for binding in self.queue_bindings.from(name) {
+                add(Step::QueueBinding(binding.clone()));
+            }
+            let ends = self.exchange_bindings.from(name);
+            for binding in ends.chain(self.exchange_bindings.to(name)) {
+                add(Step::ExchangeBinding(binding.clone()));
+            }
+        }
+        plan
+    }
+
     /// The broker made another name for a queue.
     pub(super) fn rename(&mut self, old: &ShortStr, new: &ShortStr) {
         let new = own(new);
@@ -184,6 +262,15 @@ impl Topology {
     pub(super) fn follow_name(&self, name: &mut ShortStr) {
         if let Some(new) = self.renamed.get(name) {
             name.clone_from(new);
+        }
+    }
+
+    /// The names that the queues of a step have now.
+    pub(super) fn follow_step(&self, step: &mut Step) {
+        match step {
+            Step::Queue(name, _) => self.follow_name(name),
+            Step::QueueBinding(binding) => self.follow_name(&mut binding.queue),
+            Step::Exchange(_) | Step::ExchangeBinding(_) => {}
         }
     }
 

@@ -21,6 +21,7 @@ mod handshake;
 mod publish;
 mod recovery;
 mod refused;
+mod replay;
 mod replies;
 mod restart;
 mod saved;

@@ -520,21 +520,6 @@ fn a_queue_on_a_node_that_is_down_holds_up_only_its_own_consumer() {
 }
 
 #[test]
-fn a_queue_that_is_gone_ends_its_consumer_with_the_brokers_word() {
-    let mut script = recovering();
-    let consumer = consume(&mut script, Consume::new("q"));
-    script.lose();
-    script.reconnect();
-    script.methods();
-    script.send(2, ChannelOpenOk::default());
-    script.send(
-        2,
-        channel_close(404, "NOT_FOUND - no queue 'q' in vhost '/'"),
-    );
-    assert_matches!(script.result(consumer), Some(Err(Error::NotFound(_))));
-}
-
-#[test]
 fn what_cannot_be_declared_again_is_reported() {
     let mut script = recovering();
     declare(&mut script, QueueDeclare::new("q"), "q");

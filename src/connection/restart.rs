@@ -1,0 +1,76 @@
+//! Consumers that have lost their channels, and get others.
+
+use super::Connection;
+use super::consumer::Consumer;
+use super::replay::is_refusal;
+use crate::error::{Error, Result};
+use crate::wire::{ChannelOpen, write_method};
+
+impl Connection {
+    /// Starts the consumers that were lost with their channels, as far as their queues are there.
+    pub(super) fn start_suspended(&mut self) {
+        for (mut consumer, _) in std::mem::take(&mut self.suspended) {
+            for name in consumer.queue_names() {
+                self.topology.follow_name(name);
+            }
+            let mut names = consumer.queue_names();
+            if let Some(error) = names.find_map(|name| self.replay.pending(name)).cloned() {
+                drop(names);
+                self.suspended.push_back((consumer, error));
+                continue;
+            }
+            drop(names);
+            let Some((channel, is_new)) = self.channels.acquire() else {
+                let error = Error::NoFreeChannel(self.channels.capacity());
+                self.suspended.push_back((consumer, error));
+                continue;
+            };
+            if is_new {
+                let _ = write_method(self.out.tail(), channel, &ChannelOpen::default());
+            }
+            self.restart_consumer(consumer, channel);
+        }
+    }
+
+    fn restart_consumer(&mut self, consumer: Consumer, channel: u16) {
+        let promises: Vec<u64> = consumer.promises().collect();
+        let mark = self.out.tail().len();
+        let started: Result<()> = self.start_consumer(consumer, channel);
+        if started.is_err() {
+            self.out.tail().truncate(mark);
+        }
+        self.out.commit();
+        if let Err(error) = started {
+            // It was short enough once, so this is for a smaller frame_max. The channel stays idle.
+            self.channels.put_back(channel);
+            for promise in promises {
+                self.settled(promise, Err(error.clone()));
+            }
+        }
+    }
+
+    /// Puts a consumer whose channel was closed aside, if it is to be tried again later; gives it back if not.
+    pub(super) fn retry_consumer(
+        &mut self,
+        mut consumer: Consumer,
+        error: &Error,
+    ) -> Option<Consumer> {
+        if !consumer.restarted
+            || consumer.starting == 0
+            || !self.state.is_up()
+            || !self.replay.may_retry(self.now)
+            || !is_refusal(error)
+        {
+            return Some(consumer);
+        }
+        log::debug!("consumer {} is to start later: {error}", consumer.promise);
+        if let Error::NotFound(_) = error {
+            for name in consumer.queue_names() {
+                self.queue_is_gone(name);
+            }
+        }
+        self.suspend_consumer(consumer, &Default::default(), error);
+        self.plan_retry();
+        None
+    }
+}
