@@ -218,11 +218,17 @@ impl ClientOptions {
         self
     }
 
-    /// For how long the broker's host may leave the system's own questions unanswered before the connection counts as
-    /// lost; 60 seconds by default, and `None` leaves it to the system (hours). The system asks by itself (TCP
-    /// keepalive), also while the program computes; for what was written the limit holds on Linux
-    /// (`TCP_USER_TIMEOUT`), which looks at it when it sends again, so that may take twice as long. A host that has
-    /// vanished is noticed without heartbeats that way; a broker that hangs on a host that is up is not.
+    /// How long the broker's host may be gone before the connection counts as lost; 60 seconds by default, and `None`
+    /// leaves it to the system (hours). So a host that has vanished is noticed without heartbeats; a broker that hangs on
+    /// a host that is up is not.
+    ///
+    /// While nothing is on its way to the broker, the system sends TCP keepalive probes, also while the program computes.
+    /// While bytes are on their way, the client asks the system whether the broker's host acknowledges them: on Linux, and
+    /// while the program waits or loops. That takes up to twice as long. Elsewhere, and while the program computes, the
+    /// system gives up by itself after some minutes.
+    ///
+    /// A broker that takes no bytes for a while, as in a memory alarm, is not lost however long that lasts: its host
+    /// answers.
     #[must_use]
     pub fn tcp_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.tcp_timeout = timeout.into();

@@ -47,9 +47,20 @@
 //!
 //! | | a program that computes for ten minutes | a host that vanishes | a broker that hangs |
 //! |---|---|---|---|
-//! | no heartbeats, the default | keeps its connection | is noticed by the system within [`tcp_timeout`](crate::ClientOptions::tcp_timeout), 60 s, or twice that while writing | is not noticed |
+//! | no heartbeats, the default | keeps its connection | is noticed within [`tcp_timeout`](crate::ClientOptions::tcp_timeout), 60 s, or twice that while writing (see below) | is not noticed |
 //! | `heartbeat(n)` | loses its connection after two or three heartbeats, and is told so at its next call | is noticed within 2 n seconds while the program waits or loops, or by the system | as a host that vanishes |
 //! | `heartbeat(n)` and [`keeper(true)`](crate::ClientOptions::keeper) | keeps its connection: a thread sends heartbeats between the client's frames | the same | the same |
+//!
+//! What the system notices, and when, without heartbeats:
+//!
+//! | | within |
+//! |---|---|
+//! | nothing is on its way to the broker | `tcp_timeout`, by TCP keepalive, also while the program computes |
+//! | bytes are on their way and not acknowledged | twice `tcp_timeout` on Linux, while the program waits or loops; else a quarter of an hour (Linux), or what another system takes |
+//! | the broker takes no bytes: a [memory alarm](#a-broker-that-takes-no-messages) | the same, but a few minutes where the alarm has lasted for long, as the system then asks only once in two minutes |
+//!
+//! An alarm does no harm, however long it lasts: as long as the broker's host answers, the connection stays. On Linux the
+//! client reads `/proc/net/tcp` for that, and only when it has written and has read nothing for a quarter of `tcp_timeout`.
 //!
 //! So without heartbeats there is nothing to think of. With them, a program that computes for long has three ways: a
 //! keeper; [`Client::sleep`](crate::Client::sleep) with no time at all every few seconds; or to leave the work to

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::error::Broken;
-use crate::transport::{ReadOutcome, SocketOptions, Stream, TlsConfig, Transport};
+use crate::transport::{ReadOutcome, SocketOptions, Stream, TlsConfig, Transport, Watch};
 
 /// The clock: this crate's only one.
 pub(crate) fn now() -> Instant {
@@ -64,6 +64,8 @@ struct Socket {
     /// A short read does not tell that the socket is drained: its end may have been told already.
     must_drain: bool,
     is_writable: bool,
+    /// Over TCP, if the user wants to know of a host that vanishes.
+    watch: Option<Watch>,
 }
 
 /// What is left to try.
@@ -172,6 +174,7 @@ impl Reactor {
             is_readable: false,
             must_drain: false,
             is_writable: true,
+            watch: None,
         });
         self.register_elsewhere()
             .map_err(|error| Broken::Io(Arc::new(error)))
@@ -188,6 +191,7 @@ impl Reactor {
         let failure = match socket.transport.is_connected() {
             Ok(true) => {
                 log::debug!("TCP connection to {} is up", connecting.address);
+                socket.watch = connecting.options.tcp_timeout.map(Watch::new);
                 socket.connecting = None;
                 return Ok(true);
             }
@@ -316,6 +320,11 @@ impl Reactor {
                 socket.is_readable = false;
                 socket.must_drain = false;
             }
+            if count > 0
+                && let Some(watch) = &mut socket.watch
+            {
+                watch.heard();
+            }
             // A read that brought nothing is no sign of life.
             if count == 0 || !inlet.filled(count) {
                 break;
@@ -364,7 +373,12 @@ impl Reactor {
             return Ok(0);
         };
         match socket.transport.write(slices)? {
-            Some(count) => Ok(count),
+            Some(count) => {
+                if let Some(watch) = &mut socket.watch {
+                    watch.wrote(now);
+                }
+                Ok(count)
+            }
             None => {
                 socket.is_writable = false;
                 Ok(0)
@@ -372,9 +386,18 @@ impl Reactor {
         }
     }
 
-    /// Sees to an address whose time is up.
+    /// Sees to an address whose time is up, and to a peer whose host may be gone.
     pub(crate) fn handle_timeout(&mut self) -> Result<(), Broken> {
-        self.check_connected().map(|_| ())
+        self.check_connected()?;
+        if let Some(socket) = &mut self.socket
+            && let Some(watch) = socket.watch.as_mut().filter(|watch| watch.next().is_some())
+        {
+            let peer = || socket.transport.ask_for_peer();
+            watch
+                .look(now(), peer)
+                .map_err(|error| Broken::Io(Arc::new(error)))?;
+        }
+        Ok(())
     }
 
     /// The descriptor of this reactor's own poll, which tells when that has something to tell.
@@ -393,7 +416,11 @@ impl Reactor {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        Some(self.socket.as_ref()?.connecting.as_ref()?.deadline)
+        let socket = self.socket.as_ref()?;
+        match &socket.connecting {
+            Some(connecting) => Some(connecting.deadline),
+            None => socket.watch.as_ref()?.next(),
+        }
     }
 
     #[cfg(unix)]

@@ -201,7 +201,48 @@ fn from_inside(namespace: &str, port: &str) {
             set_link(1, "up");
         }
     }
+    a_broker_that_blocks_is_missed_too(&url, namespace, port, &set_link);
     the_next_host_is_there(&url, port, &|| set_link(1, "down"));
+}
+
+/// In a memory alarm the broker's host takes no bytes, and answers the system's questions. Then it does not.
+fn a_broker_that_blocks_is_missed_too(
+    url: &str,
+    namespace: &str,
+    port: &str,
+    set_link: &dyn Fn(usize, &str),
+) {
+    let alarm = |event: &str| {
+        let dir = std::env::temp_dir().join(format!("puka-broker-{port}"));
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/broker");
+        let expression = format!("gen_event:sync_notify(rabbit_alarm, {event}).");
+        let status = Command::new("ip")
+            .args(["netns", "exec", namespace, script, "eval"])
+            .arg(dir)
+            .arg(expression)
+            .status()
+            .unwrap();
+        assert!(status.success());
+    };
+    let timeout = Duration::from_secs(2);
+    let mut client = connected(url, ClientOptions::new().tcp_timeout(timeout));
+    let queue = unique("vanish");
+    client.queue_declare(&queue).wait(&mut client).unwrap();
+    alarm("{set_alarm, {{resource_limit, memory, node()}, []}}");
+    let publish = client.basic_publish("", &queue, vec![0; 15_000_000]);
+    while client.blocked().is_none() {
+        client.sleep(Duration::from_millis(10)).unwrap();
+    }
+    // The host is there, and that is seen.
+    let blocked = client.wait_timeout(publish, 4 * timeout).unwrap();
+    assert!(blocked.is_none());
+    set_link(1, "down");
+    let begun = Instant::now();
+    let error = client.wait_timeout(publish, 2 * LIMIT).unwrap_err();
+    println!("blocked: noticed after {:?}: {error}", begun.elapsed());
+    assert!(error.is_connection_broken(), "{error}");
+    set_link(1, "up");
+    alarm("{clear_alarm, {resource_limit, memory, node()}}");
 }
 
 /// With a second way to the broker, the program goes on there.

@@ -1,13 +1,15 @@
 //! The socket: connect, read, write. The only place that does I/O.
 //!
 //! `stream.rs` has what is below (TCP, or a stream of the user's), `tls.rs` what may be between, `lane.rs` the write
-//! side that the client shares with `keeper.rs`, the thread that writes heartbeats.
+//! side that the client shares with `keeper.rs`, the thread that writes heartbeats; `watch.rs` finds a host that has
+//! vanished.
 
 mod keeper;
 mod lane;
 mod stream;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,8 @@ use stream::Endpoint;
 pub(crate) use stream::SocketOptions;
 pub use stream::Stream;
 pub(crate) use tls::TlsConfig;
+use watch::Peer;
+pub(crate) use watch::Watch;
 
 /// One non-blocking connection.
 #[derive(Debug)]
@@ -89,6 +93,11 @@ impl Transport {
             (ReadOutcome::Eof, Some(failure)) => Err(failure.clone()),
             _ => Ok(outcome),
         }
+    }
+
+    /// What the system knows of the peer's host.
+    pub(crate) fn ask_for_peer(&self) -> Peer {
+        self.endpoint.ask_for_peer()
     }
 
     /// How many bytes were taken; `None`: none until the socket is writable again.

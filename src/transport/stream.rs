@@ -14,6 +14,9 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::ReadOutcome;
 use super::lane::would_block;
+#[cfg(target_os = "linux")]
+use super::watch;
+use super::watch::Peer;
 use crate::error::Broken;
 
 /// A stream to run a connection over, in place of the client's own TCP socket: a [`mio::net::UnixStream`], a
@@ -53,11 +56,8 @@ impl SocketOptions {
         let Some(timeout) = self.tcp_timeout else {
             return;
         };
-        let socket = SockRef::from(stream);
-        let _ = socket.set_tcp_keepalive(&keepalive(timeout));
-        // Keepalive only watches a silent connection: what is written and not acknowledged has a limit of its own.
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let _ = socket.set_tcp_user_timeout(Some(timeout));
+        // It only watches a silent connection. While bytes are on their way, `watch.rs` does.
+        let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive(timeout));
     }
 }
 
@@ -143,6 +143,17 @@ impl Endpoint {
             }
             Some(count) => Ok(ReadOutcome::Bytes(count)),
         }
+    }
+
+    /// What the system knows of the peer's host.
+    pub(super) fn ask_for_peer(&self) -> Peer {
+        #[cfg(target_os = "linux")]
+        if let Self::Tcp { stream, .. } = self
+            && let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr())
+        {
+            return watch::ask(local, peer);
+        }
+        Peer::Unknown
     }
 
     /// Another handle to the same socket.

@@ -69,6 +69,33 @@ fn a_blocked_publisher_knows_it_waits_and_goes_on() {
     drop(handle);
 }
 
+/// The broker's host answers each of the system's questions whether it takes bytes again: it is there.
+#[test]
+fn an_alarm_that_outlasts_the_tcp_timeout_does_no_harm() {
+    let broker = Broker::start(&[]);
+    let timeout = Duration::from_secs(1);
+    let options = || ClientOptions::new().tcp_timeout(timeout);
+    let (mut waiting, queue) = publishing(&broker, options());
+    let (mut computing, _) = publishing(&broker, options());
+    raise_alarm(&broker);
+    // More than the system holds, on both sides: the broker stops reading in the middle of it.
+    let held = waiting.basic_publish("", &queue, vec![0; 15_000_000]);
+    let other = computing.basic_publish("", &queue, vec![0; 15_000_000]);
+    while computing.blocked().is_none() {
+        computing.sleep(Duration::from_millis(10)).unwrap();
+    }
+    let result = waiting.wait_timeout(held, 8 * timeout);
+    assert!(result.unwrap().is_none(), "it is confirmed in an alarm");
+    clear_alarm(&broker);
+    for (session, publish) in [(&mut waiting, held), (&mut computing, other)] {
+        session
+            .wait_timeout(publish, LIMIT)
+            .unwrap()
+            .expect("a confirm");
+        assert!(session.is_connected());
+    }
+}
+
 #[test]
 fn after_the_limit_publishes_fail_until_the_broker_is_well_again() {
     let broker = Broker::start(&[]);

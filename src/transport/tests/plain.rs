@@ -34,7 +34,8 @@ fn tcp_options_are_set() {
     assert!(socket.keepalive().unwrap());
     #[cfg(target_os = "linux")]
     {
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(LIMIT));
+        // It would end a connection whose peer is there and takes no bytes for now.
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
         assert_eq!(socket.tcp_keepalive_time().unwrap(), LIMIT / 2);
         assert_eq!(
             socket.tcp_keepalive_interval().unwrap(),
