@@ -51,8 +51,10 @@ static CLIENTS: AtomicU32 = AtomicU32::new(0);
 pub struct Client {
     id: u32,
     pub(crate) driver: Driver,
-    /// Set by `loop_break`.
+    /// Set by `loop_break`, for the innermost of the loops that run.
     pub(crate) is_broken: bool,
+    /// How many loops run, one inside the other.
+    pub(crate) loops: usize,
     pub(crate) on_event: Option<OnEvent>,
     /// What other threads have.
     pub(crate) handle: Option<Handle>,
@@ -110,6 +112,7 @@ impl Client {
             id,
             driver: Driver::new(id, url, options, hosts),
             is_broken: false,
+            loops: 0,
             on_event: None,
             handle: None,
         })

@@ -1,11 +1,11 @@
 //! How a connection is made: looking up a host, trying the next one, and trying again after a loss.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::client_options::AuthMechanism;
 use crate::connection::{Config, Connection, Login};
-use crate::driver::{CONNECTING, Deadline, Driver};
+use crate::driver::{CONNECTING, Deadline, Driver, LOOK};
 use crate::error::{Broken, Error};
 use crate::lookup::{Addresses, Lookup};
 use crate::promise::PromiseId;
@@ -16,12 +16,6 @@ use crate::wire::MIN_FRAME_MAX;
 
 /// Channel epochs of one connection stay below this.
 const EPOCHS: u64 = 1 << 40;
-
-/// How long a lookup is waited for at once: most are answered within that.
-const SOON: Duration = Duration::from_millis(20);
-
-/// How often to see whether a slow one has been answered.
-const LOOK: Duration = Duration::from_millis(5);
 
 impl Driver {
     /// Begins to connect.
@@ -132,18 +126,20 @@ impl Driver {
         }
         connection.set_retry(self.dialer.may_go_on());
         self.start_clock();
-        match Lookup::new(&host.name, host.port) {
+        // Without one, it is asked from time to time.
+        let waker = self.reactor.waker().ok();
+        match Lookup::new(&host.name, host.port, waker) {
             Ok(lookup) => {
                 self.lookup = Some(lookup);
-                self.see_lookup(SOON);
+                self.see_lookup();
             }
             Err(error) => self.looked_up(Err(error)),
         }
     }
 
-    fn see_lookup(&mut self, wait: Duration) {
+    fn see_lookup(&mut self) {
         if let Some(lookup) = &self.lookup
-            && let Some(addresses) = lookup.poll(wait)
+            && let Some(addresses) = lookup.poll()
         {
             self.lookup = None;
             self.looked_up(addresses);
@@ -222,7 +218,7 @@ impl Driver {
 
     /// Sees to a lookup that is slow, and to a pause that is over.
     pub(crate) fn handle_dialing(&mut self, now: Instant) {
-        self.see_lookup(Duration::ZERO);
+        self.see_lookup();
         if self.dialer.next_round.is_some_and(|next| now >= next) {
             self.dialer.begin_round();
             self.dial();
@@ -231,9 +227,10 @@ impl Driver {
 
     /// When [`handle_dialing`](Self::handle_dialing) wants to be called.
     pub(crate) fn dialing_timeout(&self) -> Option<Instant> {
-        if self.lookup.is_some() {
-            return Some(now() + LOOK);
+        match &self.lookup {
+            Some(lookup) if lookup.wakes() => None,
+            Some(_) => Some(now() + LOOK),
+            None => self.dialer.next_round,
         }
-        self.dialer.next_round
     }
 }

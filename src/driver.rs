@@ -26,6 +26,9 @@ use crate::wire::ShortStr;
 /// How many writes one turn makes before it sees to reads and timers.
 const WRITES_PER_TURN: usize = 64;
 
+/// How often to see whether a host has been looked up, where the lookup cannot wake who waits for it.
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
+
 pub(crate) struct Driver {
     pub(crate) url: AmqpUrl,
     pub(crate) options: ClientOptions,
@@ -47,8 +50,8 @@ pub(crate) struct Driver {
     presence: Presence,
     /// Whether something has come of the last [`flush`](Self::flush): then there may be nothing to sleep for.
     has_news: bool,
-    /// When it was.
-    flushed: Instant,
+    /// How many of the program's callbacks are running, one inside the other.
+    pub(crate) callbacks: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +105,7 @@ impl Driver {
             wants_notices: false,
             presence: Presence::default(),
             has_news: false,
-            flushed: now(),
+            callbacks: 0,
         }
     }
 
@@ -173,15 +176,37 @@ impl Driver {
         routing_key: &str,
         message: Message,
     ) -> PromiseId {
-        if self.options.blocking_publish {
-            // A poll that fails will fail again where somebody can be told.
-            while !self.has_room() && self.takes_publishes() && self.turn(None).is_ok() {}
-        }
         let promise = self.promises.publish();
+        if self.options.blocking_publish
+            && let Err(error) = self.make_room()
+        {
+            self.promises
+                .settle(promise.number, Err(Error::NotSent(Box::new(error))));
+            return promise;
+        }
         self.tell(promise, |connection, number| {
             connection.publish(number, exchange, routing_key, message);
         });
         promise
+    }
+
+    /// Waits until there is room for a publish, as far as waiting makes room.
+    fn make_room(&mut self) -> Result<()> {
+        while !self.has_room() && self.takes_publishes() {
+            if self.is_full() {
+                // The confirms that would make room lie behind what is not read. The deliveries of a callback's consumer
+                // are taken once it returns; with a callback running that is to come, else it is not.
+                return match self.callbacks {
+                    0 => self.check_unread(),
+                    _ => Ok(()),
+                };
+            }
+            // A poll that fails will fail again where somebody can be told.
+            if self.turn(None).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What the connection is told on behalf of a promise of its own; an error if there is none.
@@ -253,8 +278,9 @@ impl Driver {
             last: heartbeat.map(|_| now()),
             away: None,
         };
+        let idle = !self.has_unsent();
         if let Some(heartbeat) = heartbeat.filter(|_| self.options.keeper)
-            && let Err(error) = self.reactor.keep(heartbeat / 2)
+            && let Err(error) = self.reactor.keep(heartbeat / 2, idle)
         {
             log::warn!("there is no thread to keep the connection: {error}");
         }
@@ -285,7 +311,7 @@ impl Driver {
     fn say_goodbye(&mut self) {
         if let Some(mut connection) = self.connection.take() {
             self.last_error = connection.take_end();
-            let _ = write_all(&mut self.reactor, &mut connection);
+            let _ = write_last(&mut self.reactor, &mut connection);
         }
         self.dialer.reset();
         self.drop_socket();
@@ -301,7 +327,7 @@ impl Driver {
     /// The last frames to a socket that is given up.
     pub(crate) fn write_rest(&mut self) {
         if let Some(connection) = &mut self.connection {
-            let _ = write_all(&mut self.reactor, connection);
+            let _ = write_last(&mut self.reactor, connection);
         }
     }
 
@@ -324,18 +350,21 @@ impl Driver {
 
     /// Writes what there is, as far as the socket takes it.
     pub(crate) fn flush(&mut self) {
-        self.has_news = false;
         self.is_present();
+        self.flush_and(false);
+    }
+
+    /// [`flush`](Self::flush); with `more` the system may hold it back for a moment, because more is likely to follow.
+    fn flush_and(&mut self, more: bool) {
+        self.has_news = false;
         self.reactor.set_paused(self.is_full());
+        if !self.needs_write() {
+            return;
+        }
         let Some(connection) = &mut self.connection else {
             return;
         };
-        self.flushed = now();
-        let nothing = connection.out.is_empty() && !self.reactor.wants_write();
-        if nothing && !self.reactor.is_connecting() {
-            return;
-        }
-        if let Err(broken) = write_all(&mut self.reactor, connection) {
+        if let Err(broken) = write_some(&mut self.reactor, connection, more) {
             // The peer may have said why, before it went.
             self.reactor.set_readable();
             let _ = self.reactor.read(connection);
@@ -343,18 +372,44 @@ impl Driver {
         }
     }
 
-    /// [`flush`](Self::flush), if the last one was that long ago.
-    pub(crate) fn flush_if_due(&mut self, patience: Duration) {
-        if now().saturating_duration_since(self.flushed) >= patience {
-            self.flush();
+    /// The program begins to wait: what it has asked for is written, and timers that are due are seen to, whether or not
+    /// there is anything to wait for. `more`: it is likely to be back with more at once.
+    pub(crate) fn attend(&mut self, more: bool) {
+        self.is_present();
+        if self.next_timeout().is_some_and(|next| next <= now()) {
+            self.handle_timeout();
         }
+        self.flush_and(more);
+    }
+
+    /// Whether all that was asked for is with the system; it does what it takes for that, and is to be asked again. What a
+    /// peer does not take, who has said so or cannot be read, is left.
+    pub(crate) fn hand_over(&mut self, until: Option<Instant>) -> Result<bool> {
+        if self.has_handed_over() {
+            return Ok(true);
+        }
+        self.flush();
+        if self.has_handed_over() {
+            return Ok(true);
+        }
+        if !self.can_write() {
+            self.turn(until)?;
+        }
+        Ok(false)
+    }
+
+    fn has_handed_over(&self) -> bool {
+        !self.has_unsent() || !self.is_open() || self.blocked().is_some() || self.is_full()
     }
 
     /// Whether so much lies unread that the socket must wait. Only an open connection can wait: any other has an answer
-    /// to come.
+    /// to come. Of one that the peer has ended there is no more to come than the system holds.
     pub(crate) fn is_full(&self) -> bool {
-        self.promises.backlog().unbounded_bytes >= self.options.unread_high_water_mark
+        let unread = self.promises.backlog().unbounded_bytes;
+        unread > 0
+            && unread >= self.options.unread_high_water_mark
             && self.is_open()
+            && !self.reactor.has_ended()
     }
 
     /// The way out of a wait, or a loop, that could only end by reading more.
@@ -369,6 +424,17 @@ impl Driver {
     /// Whether there is something to read that no poll will tell of again.
     pub(crate) fn can_read(&self) -> bool {
         self.reactor.has_unread() && !self.is_full()
+    }
+
+    /// Whether there is something to write that the socket may take now: who has stopped before must go on.
+    pub(crate) fn can_write(&self) -> bool {
+        self.has_unsent() && self.reactor.is_writable()
+    }
+
+    /// Looks for the end of a connection that is not read for now.
+    pub(crate) fn look_for_end(&mut self) {
+        self.reactor.set_paused(self.is_full());
+        self.reactor.look_for_end();
     }
 
     /// Reads what there is, within reason.
@@ -443,7 +509,7 @@ impl Driver {
 
     /// How long one may sleep after a [`flush`](Self::flush).
     pub(crate) fn wake_time(&self) -> Option<Instant> {
-        if self.has_news {
+        if self.has_news || self.can_write() {
             return Some(now());
         }
         self.next_timeout()
@@ -500,16 +566,20 @@ impl Driver {
         self.connection.as_ref().map_or(0, Connection::buffered)
     }
 
+    /// Whether one more publish may be held; one always may.
     pub(crate) fn has_room(&self) -> bool {
-        self.buffered() < self.options.high_water_mark
+        let buffered = self.buffered();
+        buffered == 0 || buffered < self.options.high_water_mark
+    }
+
+    /// Whether there are bytes for the socket.
+    fn has_unsent(&self) -> bool {
+        let out = self.connection.as_ref().map(|connection| &connection.out);
+        out.is_some_and(|out| !out.is_empty()) || self.reactor.wants_write()
     }
 
     pub(crate) fn needs_write(&self) -> bool {
-        let unsent = self
-            .connection
-            .as_ref()
-            .is_some_and(|connection| !connection.out.is_empty());
-        unsent || self.reactor.wants_write() || self.reactor.is_connecting()
+        self.has_unsent() || self.reactor.is_connecting()
     }
 }
 
@@ -533,7 +603,12 @@ impl Deadline {
 /// What a [`Deadline`] is for.
 pub(crate) const CONNECTING: &str = "connecting";
 
-fn write_all(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), Broken> {
+/// Writes as much as the socket takes, within reason.
+fn write_some(
+    reactor: &mut Reactor,
+    connection: &mut Connection,
+    more: bool,
+) -> Result<(), Broken> {
     reactor.flush()?;
     for _ in 0..WRITES_PER_TURN {
         let mut slices = [IoSlice::new(&[]); SLICES];
@@ -541,7 +616,7 @@ fn write_all(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), B
         if used == 0 && !reactor.is_connecting() {
             break;
         }
-        let count = reactor.write(&slices[..used])?;
+        let count = reactor.write(&slices[..used], more)?;
         if count == 0 {
             break;
         }
@@ -549,4 +624,14 @@ fn write_all(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), B
     }
     reactor.set_idle(connection.out.is_empty());
     Ok(())
+}
+
+/// Writes as much as the socket takes at all, for there is no later.
+fn write_last(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), Broken> {
+    loop {
+        write_some(reactor, connection, false)?;
+        if connection.out.is_empty() || !reactor.is_writable() {
+            return Ok(());
+        }
+    }
 }

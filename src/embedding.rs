@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use crate::Client;
+use crate::driver::LOOK;
 use crate::reactor::now;
+
+/// How many turns of reading one call makes before timers and callbacks have theirs.
+const READS: usize = 16;
 
 impl Client {
     /// The socket; `None` without one. It changes with each [`connect`](Self::connect), and while that tries one
@@ -21,34 +25,40 @@ impl Client {
         self.as_fd().map(|fd| fd.as_raw_fd())
     }
 
-    /// The socket is readable: reads it empty, as far as it [should](Self::needs_read). No callback runs; see
-    /// [`run_any_callbacks`](Self::run_any_callbacks).
+    /// The socket is readable: reads what there is, as far as it [should](Self::needs_read), and sees to timers that are
+    /// due. No callback runs; see [`run_any_callbacks`](Self::run_any_callbacks).
+    ///
+    /// It stops after some megabytes; then [`next_timeout`](Self::next_timeout) is zero.
     pub fn on_read(&mut self) {
         self.driver.is_present();
+        self.driver.look_for_end();
         self.driver.reactor.set_readable();
         self.read_empty();
+        self.driver.attend(false);
     }
 
     fn read_empty(&mut self) {
-        self.driver.read();
-        while self.driver.reactor.is_readable() {
+        for _ in 0..READS {
             self.driver.read();
+            if !self.driver.reactor.is_readable() {
+                break;
+            }
         }
-        // Answers to the peer should not wait for the next event.
-        self.driver.flush();
     }
 
     /// Whether the client wants to read: not while the deliveries that nobody has read have reached their
-    /// [mark](crate::ClientOptions::unread_high_water_mark). Then [`on_read`](Self::on_read) reads nothing, and a poll
-    /// that tells again and again what is readable should not be asked for it.
+    /// [mark](crate::ClientOptions::unread_high_water_mark). Then [`on_read`](Self::on_read) only looks whether the peer has
+    /// ended the connection (then it reads the rest), and a poll that tells again and again what is readable should not be
+    /// asked for it.
     pub fn needs_read(&self) -> bool {
         !self.driver.is_full()
     }
 
-    /// The socket is writable: writes as much as it takes.
+    /// The socket is writable: writes as much as it takes, and sees to timers that are due. After some megabytes it stops;
+    /// then [`next_timeout`](Self::next_timeout) is zero.
     pub fn on_write(&mut self) {
         self.driver.reactor.set_writable();
-        self.driver.flush();
+        self.driver.attend(false);
     }
 
     /// Whether there is something to write, or a connection being made: call [`on_write`](Self::on_write) when the
@@ -63,16 +73,21 @@ impl Client {
     /// How long until [`on_timeout`](Self::on_timeout) or [`run_any_callbacks`](Self::run_any_callbacks) has to be
     /// called; `None`: not before the socket is ready. Ask anew after any other call.
     pub fn next_timeout(&self) -> Option<Duration> {
-        if self.has_work() || self.driver.can_read() {
+        if self.has_work() || self.driver.can_read() || self.driver.can_write() {
             return Some(Duration::ZERO);
         }
-        let next = self.driver.next_timeout()?;
-        Some(next.saturating_duration_since(now()))
+        let next = self.driver.next_timeout();
+        let next = next.map(|next| next.saturating_duration_since(now()));
+        // The lookup of a host wakes the client's own poll, and no other.
+        let look = self.driver.lookup.as_ref().map(|_| LOOK);
+        next.into_iter().chain(look).min()
     }
 
-    /// Sees to every timer whose time has come: heartbeats, and the limits of connect and close; and reads on where
-    /// it stopped before all was read. It is never too early to call it.
+    /// Sees to every timer whose time has come: heartbeats, and the limits of connect and close; and reads and writes on
+    /// where it stopped before all was done. It is never too early to call it.
     pub fn on_timeout(&mut self) {
+        self.driver.is_present();
+        self.driver.look_for_end();
         if self.driver.can_read() {
             self.read_empty();
         }

@@ -33,7 +33,7 @@ pub struct Handle {
 }
 
 struct Shared {
-    waker: Waker,
+    waker: Arc<Waker>,
     /// None: the client is gone.
     jobs: Mutex<Option<VecDeque<Job>>>,
 }
@@ -45,7 +45,7 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    pub(crate) fn new(waker: Waker) -> Self {
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 waker,

@@ -1,48 +1,62 @@
 //! The addresses of a host, without waiting for them.
 //!
-//! The system's lookup cannot be interrupted, so it has a thread of its own, which is left to itself when nobody wants
-//! its answer any more.
+//! The system's lookup cannot be interrupted, so it has a thread of its own, which wakes the client's poll when it is done,
+//! and is left to itself when nobody wants its answer any more.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
-use std::time::Duration;
+
+use mio::Waker;
 
 pub(crate) type Addresses = io::Result<Vec<SocketAddr>>;
 
 #[derive(Debug)]
 pub(crate) struct Lookup {
     answer: Receiver<Addresses>,
+    /// Whether a poll is woken up for the answer; else one has to look.
+    wakes: bool,
 }
 
 impl Lookup {
     /// Begins to look up a host; the answer may be there at once.
-    pub(crate) fn new(host: &str, port: u16) -> io::Result<Self> {
+    pub(crate) fn new(host: &str, port: u16, waker: Option<Arc<Waker>>) -> io::Result<Self> {
         let (sender, answer) = channel();
+        let wakes = waker.is_some();
         if let Ok(address) = host.parse() {
             // The receiver is right here.
             let _ = sender.send(Ok(vec![SocketAddr::new(address, port)]));
-            return Ok(Self { answer });
+            return Ok(Self { answer, wakes });
         }
         let host = host.to_owned();
         let look = move || {
             let addresses = (host.as_str(), port).to_socket_addrs();
             // Nobody may be listening any more.
             let _ = sender.send(addresses.map(Iterator::collect));
+            if let Some(waker) = waker
+                && let Err(error) = waker.wake()
+            {
+                log::warn!("the lookup of {host} cannot wake the client: {error}");
+            }
         };
         thread::Builder::new()
             .name("puka-lookup".into())
             .spawn(look)?;
-        Ok(Self { answer })
+        Ok(Self { answer, wakes })
     }
 
-    /// The answer, once, if it is there within that time.
-    pub(crate) fn poll(&self, wait: Duration) -> Option<Addresses> {
-        match self.answer.recv_timeout(wait) {
+    pub(crate) fn wakes(&self) -> bool {
+        self.wakes
+    }
+
+    /// The answer, once, if it is there.
+    pub(crate) fn poll(&self) -> Option<Addresses> {
+        match self.answer.try_recv() {
             Ok(addresses) => Some(addresses),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
                 Some(Err(io::Error::other("the lookup ended without an answer")))
             }
         }
@@ -51,22 +65,35 @@ impl Lookup {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use mio::{Events, Poll, Token};
+
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(60);
+    /// What the lookup of a name comes to, asleep until it wakes the poll.
+    fn look_up(host: &str) -> Addresses {
+        let mut poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let lookup = Lookup::new(host, 7, Some(waker.clone())).unwrap();
+        let mut events = Events::with_capacity(1);
+        poll.poll(&mut events, Some(Duration::from_secs(60)))
+            .unwrap();
+        assert!(!events.is_empty(), "nothing has woken the poll");
+        lookup.poll().unwrap()
+    }
 
     #[test]
-    fn an_address_is_its_own_answer_at_once_and_a_name_has_some() {
+    fn an_address_is_its_own_answer_at_once_and_the_answer_for_a_name_wakes_the_poll() {
         for host in ["127.0.0.1", "::1"] {
-            let addresses = Lookup::new(host, 1).unwrap().poll(Duration::ZERO);
+            let addresses = Lookup::new(host, 1, None).unwrap().poll();
             assert_eq!(
                 addresses.unwrap().unwrap()[0],
                 SocketAddr::new(host.parse().unwrap(), 1)
             );
         }
-        let addresses = Lookup::new("localhost", 7).unwrap().poll(LIMIT).unwrap();
-        assert!(addresses.unwrap().iter().all(|address| address.port() == 7));
-        let nobody = Lookup::new("no-such-host.invalid", 7).unwrap();
-        assert!(nobody.poll(LIMIT).unwrap().is_err());
+        let addresses = look_up("localhost").unwrap();
+        assert!(!addresses.is_empty() && addresses.iter().all(|address| address.port() == 7));
+        assert!(look_up("no-such-host.invalid").is_err());
     }
 }

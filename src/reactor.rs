@@ -1,8 +1,9 @@
 //! Waiting for one socket: mio, the clock, and the turn of addresses while connecting. It knows nothing of AMQP, and is
 //! the only place that polls.
 //!
-//! mio tells each change of readiness once, so what is readable must be read until it is drained: `is_readable` and
-//! `is_writable` keep what was told and has not been used up. A program with a poll of its own uses everything but
+//! mio tells each change of readiness once, so what was told and not used up is kept, and whoever stops by a limit of his
+//! own finds it again: [`is_readable`](Reactor::is_readable) and [`is_writable`](Reactor::is_writable) say that there is
+//! something to do now, and nobody sleeps while one of them does. A program with a poll of its own uses everything but
 //! [`Reactor::poll`].
 
 use std::collections::VecDeque;
@@ -11,7 +12,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::error::Broken;
 use crate::transport::{ReadOutcome, SocketOptions, Stream, TlsConfig, Transport, Watch};
@@ -53,6 +55,8 @@ pub(crate) struct Reactor {
     /// Another poll to which the user gave the client: each new socket goes there, too.
     #[cfg(unix)]
     registered: Option<(mio::Registry, Token, Interest)>,
+    /// What wakes the poll up: there may be one of a kind, so all share it.
+    waker: Option<Arc<Waker>>,
 }
 
 #[derive(Debug)]
@@ -60,12 +64,37 @@ struct Socket {
     transport: Transport,
     connecting: Option<Connecting>,
     in_poll: bool,
-    is_readable: bool,
-    /// A short read does not tell that the socket is drained: its end may have been told already.
-    must_drain: bool,
-    is_writable: bool,
+    ready: Ready,
     /// Over TCP, if the user wants to know of a host that vanishes.
     watch: Option<Watch>,
+}
+
+/// What was told of a socket, and has not been used up.
+#[derive(Debug, Default)]
+struct Ready {
+    read: bool,
+    /// A short read does not tell that the socket is drained: its end may have been told already.
+    must_drain: bool,
+    /// The peer has ended it: what is left to read is no more than the system has.
+    ended: bool,
+    write: bool,
+    /// TLS takes nothing before it has read.
+    read_first: bool,
+}
+
+impl Ready {
+    fn note(&mut self, event: &Event) {
+        let ended = event.is_read_closed() || event.is_error();
+        self.read |= event.is_readable() || ended;
+        self.must_drain |= ended;
+        self.ended |= ended;
+        self.write |= event.is_writable() || event.is_error();
+    }
+
+    fn drained(&mut self) {
+        self.read = false;
+        self.must_drain = false;
+    }
 }
 
 /// What is left to try.
@@ -121,6 +150,7 @@ impl Reactor {
             is_paused: false,
             #[cfg(unix)]
             registered: None,
+            waker: None,
         }
     }
 
@@ -171,9 +201,10 @@ impl Reactor {
             transport,
             connecting,
             in_poll: false,
-            is_readable: false,
-            must_drain: false,
-            is_writable: true,
+            ready: Ready {
+                write: true,
+                ..Ready::default()
+            },
             watch: None,
         });
         self.register_elsewhere()
@@ -220,6 +251,7 @@ impl Reactor {
     /// Sleeps until the socket is ready, or the time has come; `None` is for ever. Never sleeps on what is known already.
     pub(crate) fn poll(&mut self, until: Option<Instant>) -> io::Result<()> {
         self.enter_poll()?;
+        self.push();
         let until = if self.is_readable() {
             Some(now())
         } else {
@@ -233,19 +265,29 @@ impl Reactor {
             return Ok(());
         };
         for event in events.iter().filter(|event| event.token() == SOCKET) {
-            socket.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-            socket.must_drain |= event.is_read_closed() || event.is_error();
-            socket.is_writable |= event.is_writable() || event.is_error();
+            socket.ready.note(event);
         }
         Ok(())
     }
 
-    /// What wakes this reactor's own poll up; there may be one.
-    pub(crate) fn waker(&mut self) -> io::Result<mio::Waker> {
+    /// Sees whether the peer has ended a socket that is not read for a pause: there is no other way to hear of that.
+    pub(crate) fn look_for_end(&mut self) {
+        if self.is_paused && !self.has_ended() {
+            // Should this poll fail, the one that sleeps tells.
+            let _ = self.poll(Some(now()));
+        }
+    }
+
+    /// What wakes this reactor's own poll up.
+    pub(crate) fn waker(&mut self) -> io::Result<Arc<Waker>> {
         self.enter_poll()?;
-        match &self.poll {
-            Some((poll, _)) => mio::Waker::new(poll.registry(), WAKER),
-            None => Err(io::ErrorKind::NotFound.into()),
+        match (&self.waker, &self.poll) {
+            (Some(waker), _) => Ok(waker.clone()),
+            (None, Some((poll, _))) => {
+                let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+                Ok(self.waker.insert(waker).clone())
+            }
+            (None, None) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
@@ -267,21 +309,36 @@ impl Reactor {
     /// Another poll has told, or somebody wants to see.
     pub(crate) fn set_readable(&mut self) {
         if let Some(socket) = &mut self.socket {
-            socket.is_readable = true;
-            socket.must_drain = true;
+            socket.ready.read = true;
+            socket.ready.must_drain = true;
         }
     }
 
     /// Another poll has told.
     pub(crate) fn set_writable(&mut self) {
         if let Some(socket) = &mut self.socket {
-            socket.is_writable = true;
+            socket.ready.write = true;
         }
     }
 
+    /// Whether there may be something to read now.
     pub(crate) fn is_readable(&self) -> bool {
-        let is_readable = |socket: &Socket| socket.is_readable;
-        !self.is_paused && self.socket.as_ref().is_some_and(is_readable)
+        !self.is_paused && self.has_unread()
+    }
+
+    /// Whether the socket may take something now.
+    pub(crate) fn is_writable(&self) -> bool {
+        let is_writable = |socket: &Socket| {
+            socket.connecting.is_none() && socket.ready.write && !socket.ready.read_first
+        };
+        self.socket.as_ref().is_some_and(is_writable)
+    }
+
+    /// Whether the peer has ended the connection, as far as the poll has told.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.socket
+            .as_ref()
+            .is_some_and(|socket| socket.ready.ended)
     }
 
     /// Whether what is readable is left unread.
@@ -291,34 +348,33 @@ impl Reactor {
 
     /// Whether a poll has told of bytes that were not read, be it for a pause.
     pub(crate) fn has_unread(&self) -> bool {
-        self.socket
-            .as_ref()
-            .is_some_and(|socket| socket.is_readable)
+        self.socket.as_ref().is_some_and(|socket| socket.ready.read)
     }
 
     /// Reads what there is, within reason, until the inlet has had enough.
     pub(crate) fn read(&mut self, inlet: &mut impl Inlet) -> Result<(), Broken> {
         if !self.check_connected()? {
             if let Some(socket) = &mut self.socket {
-                socket.is_readable = false;
+                socket.ready.read = false;
             }
             return Ok(());
         }
         let mut total = 0;
         while total < BYTES_PER_TURN {
-            let Some(socket) = self.socket.as_mut().filter(|socket| socket.is_readable) else {
+            let Some(socket) = self.socket.as_mut().filter(|socket| socket.ready.read) else {
                 break;
             };
             // A short read has drained the socket, as epoll(7) says, unless its end was told with it.
             let (count, drained) = match socket.transport.read(inlet.space())? {
                 ReadOutcome::Eof => return Err(Broken::Eof),
                 ReadOutcome::Bytes(count) => (count, false),
-                ReadOutcome::LastBytes(count) => (count, !socket.must_drain),
+                ReadOutcome::LastBytes(count) => (count, !socket.ready.must_drain),
                 ReadOutcome::WouldBlock => (0, true),
             };
+            // Whatever TLS has read, it may take more for it.
+            socket.ready.read_first = false;
             if drained {
-                socket.is_readable = false;
-                socket.must_drain = false;
+                socket.ready.drained();
             }
             if count > 0
                 && let Some(watch) = &mut socket.watch
@@ -344,15 +400,22 @@ impl Reactor {
     /// Writes those.
     pub(crate) fn flush(&mut self) -> Result<(), Broken> {
         if self.wants_write() {
-            self.write(&[])?;
+            self.write(&[], false)?;
         }
         Ok(())
     }
 
-    /// Has a thread write a heartbeat after so much silence.
-    pub(crate) fn keep(&mut self, every: Duration) -> io::Result<()> {
+    /// Has the system send what it may have held back.
+    pub(crate) fn push(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            socket.transport.push();
+        }
+    }
+
+    /// Has a thread write a heartbeat after so much silence; `idle` as in [`set_idle`](Self::set_idle).
+    pub(crate) fn keep(&mut self, every: Duration, idle: bool) -> io::Result<()> {
         match &mut self.socket {
-            Some(socket) => socket.transport.keep(every),
+            Some(socket) => socket.transport.keep(every, idle),
             None => Ok(()),
         }
     }
@@ -364,23 +427,26 @@ impl Reactor {
         }
     }
 
-    /// Writes once; 0: the socket takes nothing for now.
-    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Broken> {
+    /// Writes once; 0: the socket takes nothing for now. With `more` the system may hold the bytes back for a moment, or
+    /// until the next [`poll`](Self::poll).
+    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>], more: bool) -> Result<usize, Broken> {
         if !self.check_connected()? {
             return Ok(0);
         }
-        let Some(socket) = self.socket.as_mut().filter(|socket| socket.is_writable) else {
+        let Some(socket) = self.socket.as_mut().filter(|socket| socket.ready.write) else {
             return Ok(0);
         };
-        match socket.transport.write(slices)? {
+        match socket.transport.write(slices, more)? {
             Some(count) => {
                 if let Some(watch) = &mut socket.watch {
                     watch.wrote(now);
                 }
+                let has_bytes = slices.iter().any(|slice| !slice.is_empty());
+                socket.ready.read_first = count == 0 && has_bytes;
                 Ok(count)
             }
             None => {
-                socket.is_writable = false;
+                socket.ready.write = false;
                 Ok(0)
             }
         }

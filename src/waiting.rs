@@ -12,8 +12,8 @@ use crate::outcome::{Answer, Item};
 use crate::promise::{Callback, Look, Promise, PromiseId};
 use crate::reactor::now;
 
-/// How long what is to be written may wait while results are ready, and how many callbacks may run before the socket is
-/// looked at: a system call for each message would cost more than all else.
+/// How long callbacks may run, and how many, before a loop looks at the socket: a system call for each message would cost
+/// more than all else.
 const PATIENCE: Duration = Duration::from_micros(100);
 const BATCH: usize = 1024;
 
@@ -23,10 +23,10 @@ const BURST: usize = 32;
 impl Client {
     /// Waits for a promise's result, and takes it; for a consumer, the next delivery, or the end.
     ///
-    /// First it offers the socket what is to be written. If the result is here already, it does so when nothing has been
-    /// written for a tenth of a millisecond: so acknowledgements get out before the program goes off to work on the next
-    /// delivery, but for those of that last tenth (the why is in [`performance`](crate::performance#consuming)). Callbacks
-    /// of other promises do not run.
+    /// When it returns, everything that you asked for before is with the operating system, be the result here already or
+    /// not: what you acknowledged or published gets out, even if your program then works for an hour, or dies. (Not while
+    /// the broker takes nothing: see [`Client::blocked`].) Each wait sends the heartbeats that are due. Callbacks of
+    /// other promises do not run.
     ///
     /// If the promise has a callback, that runs with the result, and `wait` returns a copy of it. A delivery cannot be
     /// given twice: then `wait` returns [`Error::HandledByCallback`].
@@ -66,12 +66,25 @@ impl Client {
 
     /// Waits for the first of several promises to have a result, and returns that promise with its result.
     ///
-    /// Where several are ready, it is the first in the list's order. For promises of different types see
-    /// [`wait_ready`](Self::wait_ready).
+    /// Where several are ready, it is the first in the list's order. Promises whose result was given out before are
+    /// passed over while there is another, so a loop over the same list gets each result once:
+    ///
+    /// ```no_run
+    /// # fn f(client: &mut puka::Client, promises: Vec<puka::Promise<()>>) -> puka::Result<()> {
+    /// for _ in &promises {
+    ///     let (promise, result) = client.wait_any(&promises)?;
+    ///     println!("{promise}: {result:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// For promises of different types see [`wait_ready`](Self::wait_ready).
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an empty list, [`Error::UnknownPromise`] or [`Error::ForeignPromise`] if one of
-    /// them has no result to wait for, [`Error::UnreadDeliveries`], [`Error::Poll`]. What the promise itself came to is in the pair.
+    /// [`Error::InvalidArgument`] for an empty list, [`Error::UnknownPromise`] if none of them has a result to wait for,
+    /// [`Error::ForeignPromise`] if one is another client's, [`Error::UnreadDeliveries`], [`Error::Poll`]. What the
+    /// promise itself came to is in the pair.
     pub fn wait_any<T: Answer>(
         &mut self,
         promises: &[Promise<T>],
@@ -106,16 +119,35 @@ impl Client {
                 "there is no promise to wait for in an empty list".into(),
             ));
         }
-        self.driver.flush();
+        self.driver.attend(self.first_ready(promises)?.is_some());
         loop {
             self.run_events();
-            for &id in promises {
-                if self.check(id)? == Look::Ready {
+            if let Some(id) = self.first_ready(promises)? {
+                if self.driver.hand_over(None)? {
                     return Ok(id);
                 }
+            } else {
+                self.driver.check_unread()?;
+                self.driver.turn(None)?;
             }
-            self.driver.check_unread()?;
-            self.driver.turn(None)?;
+        }
+    }
+
+    /// The first of them that is ready. Those that have been given out are passed over, unless all have.
+    fn first_ready(&self, promises: &[PromiseId]) -> Result<Option<PromiseId>> {
+        let mut spent = None;
+        let mut is_waiting = false;
+        for &id in promises {
+            match self.check(id) {
+                Ok(Look::Ready) => return Ok(Some(id)),
+                Ok(_) => is_waiting = true,
+                Err(error @ Error::ForeignPromise(_)) => return Err(error),
+                Err(error) => spent = spent.or(Some(error)),
+            }
+        }
+        match spent {
+            Some(error) if !is_waiting => Err(error),
+            _ => Ok(None),
         }
     }
 
@@ -137,26 +169,25 @@ impl Client {
     }
 
     fn wait_until(&mut self, id: PromiseId, until: Option<Instant>) -> Result<Option<Item>> {
-        if self.check(id)? == Look::Ready {
-            self.driver.flush_if_due(PATIENCE);
-        } else {
-            self.driver.flush();
-        }
+        let is_ready = self.check(id)? == Look::Ready;
+        self.driver.attend(is_ready);
         let mut turned = false;
         loop {
             self.run_events();
+            let is_up = turned && until.is_some_and(|until| now() >= until);
             if self.check(id)? == Look::Ready {
-                break;
-            }
-            self.driver.check_unread()?;
-            // At least one turn: a limit of zero still looks at the socket.
-            if turned && until.is_some_and(|until| now() >= until) {
+                if is_up || self.driver.hand_over(until)? {
+                    return self.finish_wait(id).map(Some);
+                }
+            } else if is_up {
                 return Ok(None);
+            } else {
+                self.driver.check_unread()?;
+                self.driver.turn(until)?;
             }
-            self.driver.turn(until)?;
+            // At least one turn: a limit of zero still looks at the socket.
             turned = true;
         }
-        self.finish_wait(id).map(Some)
     }
 
     /// Takes the result of a promise that is ready; its callback runs, if it has one.
@@ -192,27 +223,36 @@ impl Client {
     ) -> usize {
         let mut callback = match callback {
             Callback::Once(callback) => {
-                callback(self, item);
+                let ran = self.inside(|client| callback(client, item));
+                ran.unwrap_or_else(|panic| resume_unwind(panic));
                 return 1;
             }
             Callback::Each(callback) => callback,
         };
         // Whatever the callback does, its consumer does not lose it: what a panic leaves is a client in its right mind.
-        let ran = catch_unwind(AssertUnwindSafe(|| {
-            callback(self, item);
+        let ran = self.inside(|client| {
+            callback(client, item);
             let mut count = 1;
             while count < limit
-                && !self.is_broken
-                && let Some(delivery) = self.driver.promises.next_delivery(number)
+                && !client.is_broken
+                && let Some(delivery) = client.driver.promises.next_delivery(number)
             {
-                callback(self, Ok(Item::Delivery(delivery)));
+                callback(client, Ok(Item::Delivery(delivery)));
                 count += 1;
             }
             count
-        }));
+        });
         let promises = &mut self.driver.promises;
         promises.restore(number, Callback::Each(callback));
         ran.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Runs something of the program's; a panic in it is for the caller to pass on.
+    fn inside<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> std::thread::Result<T> {
+        self.driver.callbacks += 1;
+        let ran = catch_unwind(AssertUnwindSafe(|| run(self)));
+        self.driver.callbacks -= 1;
+        ran
     }
 
     pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback) {
@@ -232,6 +272,9 @@ impl Client {
                     break;
                 };
                 count += self.run_many(number, callback, item, check - count);
+                if self.is_broken {
+                    return;
+                }
                 // Whether they are slow is seen at the first ones, and ever less often where they are not.
                 if count >= check {
                     if count >= BATCH || now() >= begun + PATIENCE {
@@ -292,7 +335,7 @@ impl Client {
                 self.on_event = Some(callback);
                 return;
             };
-            let ran = catch_unwind(AssertUnwindSafe(|| (callback.0)(self, event)));
+            let ran = self.inside(|client| (callback.0)(client, event));
             // Unless the callback itself has set another.
             self.on_event.get_or_insert(callback);
             if let Err(panic) = ran {
@@ -307,7 +350,8 @@ impl Client {
         for _ in 0..count {
             let job = self.handle.as_ref().and_then(Handle::next);
             if let Some(job) = job {
-                job(self);
+                let ran = self.inside(job);
+                ran.unwrap_or_else(|panic| resume_unwind(panic));
             }
         }
     }
@@ -324,19 +368,20 @@ impl Client {
         !self.has_work() || self.driver.promises.backlog().count < BATCH
     }
 
-    /// Runs the callbacks of the promises that are ready now, each once at most, and what other threads have asked for;
-    /// it neither reads nor writes.
+    /// Runs the callbacks of everything that is ready, until nothing is, and what other threads have asked for; it
+    /// neither reads nor writes. A callback that makes something else ready each time it runs keeps this going.
     ///
-    /// Results without a callback stay to be waited for.
+    /// Consumers take turns. Results without a callback stay to be waited for.
     pub fn run_any_callbacks(&mut self) {
-        self.run_events();
-        self.run_jobs();
-        // Those that become ready meanwhile wait for the next time, or a callback could keep this going for ever.
-        for _ in 0..self.driver.promises.runnable() {
-            let Some((number, item, callback)) = self.driver.promises.next_callback() else {
-                break;
-            };
-            self.run(number, callback, item);
+        while self.has_work() {
+            self.run_events();
+            self.run_jobs();
+            for _ in 0..self.driver.promises.runnable() {
+                let Some((number, item, callback)) = self.driver.promises.next_callback() else {
+                    break;
+                };
+                self.run_many(number, callback, item, BURST);
+            }
         }
     }
 
@@ -359,7 +404,8 @@ impl Client {
         loop_until(&mut [self], now().checked_add(timeout))
     }
 
-    /// Ends the loop when the callbacks that are ready have run.
+    /// Ends the innermost loop that runs, as soon as the callback that calls this returns. What is ready stays for the
+    /// next loop or wait. Where no loop runs it does nothing, as in puka.
     pub fn loop_break(&mut self) {
         self.is_broken = true;
     }
@@ -396,15 +442,28 @@ pub fn loop_timeout(clients: &mut [&mut Client], timeout: Duration) -> Result<()
 }
 
 fn loop_until(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
+    let mut outer = Vec::with_capacity(clients.len());
     for client in &mut *clients {
-        client.is_broken = false;
+        // A break is of the loop around the callback that asks for it, whatever loop that callback runs itself.
+        let is_outer_broken = std::mem::take(&mut client.is_broken) && client.loops > 0;
+        outer.push(is_outer_broken);
+        client.loops += 1;
     }
-    let result = run_loop(clients, until);
-    // Acknowledgements of the last callbacks must get out, too.
-    for client in clients {
-        client.driver.flush();
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let result = run_loop(clients, until);
+        for client in &mut *clients {
+            // What other threads asked for before they asked for the end, and acknowledgements of the last callbacks,
+            // must get out, too.
+            client.run_jobs();
+            client.driver.flush();
+        }
+        result
+    }));
+    for (client, is_broken) in clients.iter_mut().zip(outer) {
+        client.is_broken = is_broken;
+        client.loops -= 1;
     }
-    result
+    ran.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {

@@ -55,8 +55,9 @@ impl Shared {
         &self,
         socket: socket2::Socket,
         every: Duration,
+        idle: bool,
     ) -> io::Result<JoinHandle<()>> {
-        self.lock().start(socket, every.max(EVERY_MIN));
+        self.lock().start(socket, every.max(EVERY_MIN), idle);
         let shared = self.clone();
         let run = move || {
             loop {
@@ -80,11 +81,11 @@ impl Shared {
 }
 
 impl State {
-    pub(super) fn start(&mut self, socket: socket2::Socket, every: Duration) {
+    pub(super) fn start(&mut self, socket: socket2::Socket, every: Duration, idle: bool) {
         self.keeper = Some(Keeper {
             socket,
             every,
-            idle: false,
+            idle,
             last_write: now(),
         });
     }

@@ -4,6 +4,7 @@
 //! side that the client shares with `keeper.rs`, the thread that writes heartbeats; `watch.rs` finds a host that has
 //! vanished.
 
+mod held;
 mod keeper;
 mod lane;
 mod stream;
@@ -37,6 +38,7 @@ pub(crate) struct Transport {
     /// The TLS session, and what else it takes to write.
     shared: Shared,
     keeper: Option<JoinHandle<()>>,
+    is_secure: bool,
 }
 
 /// What a read came to.
@@ -66,6 +68,7 @@ impl Transport {
             endpoint,
             shared: Shared::default(),
             keeper: None,
+            is_secure: false,
         }
     }
 
@@ -78,6 +81,7 @@ impl Transport {
     pub(crate) fn secure(&mut self, config: &TlsConfig, server_name: &str) -> Result<(), Broken> {
         let session = tls::Session::new(config, server_name)?;
         self.shared.lock().lane.session = Some(session);
+        self.is_secure = true;
         Ok(())
     }
 
@@ -103,7 +107,13 @@ impl Transport {
     /// How many bytes were taken; `None`: none until the socket is writable again.
     ///
     /// 0, if there was anything to write: the TLS session takes no more until its handshake is done.
-    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> Result<Option<usize>, Broken> {
+    /// With `more` the system may hold the bytes back for a moment, or until [`push`](Self::push).
+    pub(crate) fn write(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        more: bool,
+    ) -> Result<Option<usize>, Broken> {
+        self.endpoint.set_more(more);
         let mut shared = self.shared.lock();
         let result = match &shared.failure {
             Some(failure) => Err(failure.clone()),
@@ -126,9 +136,15 @@ impl Transport {
         }
     }
 
+    /// Has the system send what it holds back.
+    pub(crate) fn push(&mut self) {
+        self.endpoint.push();
+    }
+
     /// Whether there are bytes for the socket that have been taken before: a write of nothing writes them.
     pub(crate) fn wants_write(&self) -> bool {
-        self.shared.lock().lane.wants_write()
+        // Only TLS and the keeper take bytes that the socket has not: who has neither needs no lock.
+        (self.is_secure || self.keeper.is_some()) && self.shared.lock().lane.wants_write()
     }
 
     /// Tells the peer that nothing more comes, as far as that can be told.
@@ -141,11 +157,11 @@ impl Transport {
     }
 
     /// Starts a thread that writes a heartbeat whenever the connection is [idle](Self::set_idle), and nothing has been
-    /// written for so long. Only over TCP.
-    pub(crate) fn keep(&mut self, every: Duration) -> io::Result<()> {
+    /// written for so long. Only over TCP. `idle` says how it is now, for there may be no write to come that would.
+    pub(crate) fn keep(&mut self, every: Duration, idle: bool) -> io::Result<()> {
         self.stop_keeper();
         let duplicate = self.endpoint.duplicate()?;
-        self.keeper = Some(self.shared.keep(duplicate, every)?);
+        self.keeper = Some(self.shared.keep(duplicate, every, idle)?);
         Ok(())
     }
 

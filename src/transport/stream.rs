@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::ReadOutcome;
+use super::held::Held;
 use super::lane::would_block;
 #[cfg(target_os = "linux")]
 use super::watch;
@@ -85,11 +86,29 @@ fn whole_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs().clamp(1, 32_767))
 }
 
+/// Whether a read that did not fill its buffer has drained the socket, and what comes next is told anew. Elsewhere mio
+/// tells of more only after a read that would have blocked.
+const SHORT_READ_DRAINS: bool = cfg!(all(
+    not(mio_unsupported_force_poll_poll),
+    any(
+        target_os = "android",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "illumos",
+        target_os = "ios",
+        target_os = "linux",
+        target_os = "macos",
+        target_os = "netbsd",
+        target_os = "openbsd",
+    )
+));
+
 /// One of the two, non-blocking.
 pub(super) enum Endpoint {
     Tcp {
         stream: TcpStream,
         options: SocketOptions,
+        held: Held,
     },
     Given(Box<dyn Stream>),
 }
@@ -106,12 +125,33 @@ impl fmt::Debug for Endpoint {
 impl Endpoint {
     pub(super) fn connect(address: SocketAddr, options: SocketOptions) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        Ok(Self::Tcp { stream, options })
+        Ok(Self::Tcp {
+            stream,
+            options,
+            held: Held::default(),
+        })
+    }
+
+    /// Whether what is written from now on may wait in the system for more to follow.
+    pub(super) fn set_more(&mut self, more: bool) {
+        if let Self::Tcp { held, .. } = self {
+            held.set_more(more);
+        }
+    }
+
+    /// Has the system send what it holds back.
+    pub(super) fn push(&mut self) {
+        if let Self::Tcp { stream, held, .. } = self {
+            held.push(stream);
+        }
     }
 
     /// Whether it is connected; an error if it never will be.
     pub(super) fn is_connected(&self) -> io::Result<bool> {
-        let Self::Tcp { stream, options } = self else {
+        let Self::Tcp {
+            stream, options, ..
+        } = self
+        else {
             return Ok(true);
         };
         if let Some(error) = stream.take_error()? {
@@ -138,7 +178,9 @@ impl Endpoint {
             None => Ok(ReadOutcome::WouldBlock),
             Some(0) => Ok(ReadOutcome::Eof),
             // Of a user's own stream nobody knows.
-            Some(count) if count < room && matches!(self, Self::Tcp { .. }) => {
+            Some(count)
+                if SHORT_READ_DRAINS && count < room && matches!(self, Self::Tcp { .. }) =>
+            {
                 Ok(ReadOutcome::LastBytes(count))
             }
             Some(count) => Ok(ReadOutcome::Bytes(count)),
@@ -205,7 +247,7 @@ impl Write for Endpoint {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Tcp { stream, .. } => retry(|| stream.write_vectored(slices)),
+            Self::Tcp { stream, held, .. } => retry(|| held.write(stream, slices)),
             Self::Given(stream) => {
                 let all = slices.iter().map(|slice| slice.len()).sum();
                 retry(|| stream.write_vectored(slices)).map(|count| count.min(all))

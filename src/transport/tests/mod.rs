@@ -70,12 +70,12 @@ impl Client {
     /// Writes what is taken now.
     fn write(&mut self, out: &mut &[u8]) -> Result<(), Broken> {
         while !out.is_empty() {
-            match self.transport.write(&[IoSlice::new(out)])? {
+            match self.transport.write(&[IoSlice::new(out)], false)? {
                 Some(count) if count > 0 => *out = &out[count..],
                 _ => break,
             }
         }
-        self.transport.write(&[]).map(|_| ())
+        self.transport.write(&[], false).map(|_| ())
     }
 
     /// Reads what there is now; false at the end.

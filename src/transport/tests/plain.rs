@@ -76,7 +76,7 @@ fn large_bodies_go_both_ways_over_a_users_stream() {
     let body = pattern(SIZE);
     client.exchange(&body, SIZE).unwrap();
     assert!(client.received == body);
-    assert!(client.transport.keep(LIMIT).is_err());
+    assert!(client.transport.keep(LIMIT, true).is_err());
     drop(client);
     peer.join().unwrap();
 }
@@ -121,7 +121,7 @@ fn a_stream_that_lies_is_no_panic() {
     let (one, _two) = mio::net::UnixStream::pair().unwrap();
     let mut transport = Transport::over(Box::new(Liar(one)));
     let slices = [IoSlice::new(b"four"), IoSlice::new(b"more")];
-    assert_eq!(transport.write(&slices).unwrap(), Some(8));
+    assert_eq!(transport.write(&slices, false).unwrap(), Some(8));
     let (mut one, mut two) = ([0; 10], [0; 20]);
     let outcome = transport.read([&mut one, &mut two]).unwrap();
     assert!(matches!(outcome, ReadOutcome::Bytes(1..=30)), "{outcome:?}");

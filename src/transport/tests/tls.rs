@@ -211,7 +211,12 @@ fn nonsense_in_a_session_is_an_error() {
         "{error:?}"
     );
     assert_eq!(client.received, b"before"[..]);
-    assert!(client.transport.write(&[IoSlice::new(b"after")]).is_err());
+    assert!(
+        client
+            .transport
+            .write(&[IoSlice::new(b"after")], false)
+            .is_err()
+    );
     drop(client);
     server.peer.join().unwrap();
 }
