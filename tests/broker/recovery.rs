@@ -1,6 +1,11 @@
 //! Connections that are made anew, to brokers of the tests' own.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use puka::{
@@ -169,4 +174,130 @@ fn the_next_host_is_tried_and_if_none_is_there_each_is_named() {
     let error = client.connect().wait(&mut client).unwrap_err();
     assert!(matches!(error, Error::AccessRefused(_)), "{error}");
     assert!(!error.is_connection_broken());
+}
+
+/// Stands between a client and its broker, and may keep the broker's words to itself.
+struct Between {
+    url: String,
+    is_mute: Arc<AtomicBool>,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Between {
+    fn new(host: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let between = Self {
+            url: format!("amqp://{}/", listener.local_addr().unwrap()),
+            is_mute: Arc::default(),
+            streams: Arc::default(),
+        };
+        let (host, is_mute) = (host.to_owned(), between.is_mute.clone());
+        let streams = between.streams.clone();
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, broker) = (client.unwrap(), TcpStream::connect(&host).unwrap());
+                let both = [&client, &broker].map(|stream| stream.try_clone().unwrap());
+                streams.lock().unwrap().extend(both);
+                let (from, to) = (client.try_clone().unwrap(), broker.try_clone().unwrap());
+                thread::spawn(move || copy(from, to, &AtomicBool::new(false)));
+                let is_mute = is_mute.clone();
+                thread::spawn(move || copy(broker, client, &is_mute));
+            }
+        });
+        between
+    }
+
+    /// From now on the client hears nothing.
+    fn mute(&self) {
+        self.is_mute.store(true, Ordering::SeqCst);
+    }
+
+    /// Cuts all connections; new ones are whole.
+    fn cut(&self) {
+        for stream in self.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        self.is_mute.store(false, Ordering::SeqCst);
+    }
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if !is_mute.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn what_was_under_way_to_a_queue_that_gets_another_name_arrives_there() {
+    let url = crate::support::url();
+    let between = Between::new(url.trim_start_matches("amqp://").trim_end_matches('/'));
+    let mut session = Session::at(&between.url, options());
+    let declare = QueueDeclare::server_named().exclusive(true);
+    let declared = session.queue_declare(declare).wait(&mut session).unwrap();
+    let made = declared.queue;
+    session.publish(&made, "before");
+    between.mute();
+    let publishes: Vec<_> = (0..20)
+        .map(|number: u32| {
+            let message = Message::new(number.to_string()).mandatory(number % 2 == 0);
+            session.basic_publish("", &made, message.reply_to(made.as_str()))
+        })
+        .collect();
+    session.sleep(Duration::from_millis(1)).unwrap();
+    between.cut();
+    session.wait_for_all(&publishes).unwrap();
+    // The old queue went with its connection. The new one has all that was published again, which names it.
+    for number in 0..20 {
+        let get = Get::new(&made).no_ack(true);
+        let delivery = session.basic_get(get).wait(&mut session).unwrap();
+        let delivery = delivery.expect("a message");
+        assert_eq!(delivery.body, number.to_string());
+        let reply_to = delivery.properties.reply_to().unwrap();
+        assert_ne!(reply_to, made.as_str());
+        assert_eq!(reply_to, &*delivery.routing_key);
+    }
+}
+
+#[test]
+fn what_arrived_and_is_refused_when_published_again_is_unknown() {
+    let mut other = Session::new();
+    let (full, bound, exchange) = (other.name(), other.queue(), other.name());
+    let declare = QueueDeclare::new(&full)
+        .argument("x-max-length", 1)
+        .argument("x-overflow", "reject-publish");
+    other.queue_declare(declare).wait(&mut other).unwrap();
+    let declare = ExchangeDeclare::fanout(&exchange);
+    other.exchange_declare(declare).wait(&mut other).unwrap();
+    let binding = QueueBind::new(&bound, &exchange);
+    other.queue_bind(binding.clone()).wait(&mut other).unwrap();
+
+    let url = crate::support::url();
+    let between = Between::new(url.trim_start_matches("amqp://").trim_end_matches('/'));
+    let mut session = Session::at(&between.url, options());
+    // The confirms come alone: what is published now, and not confirmed, is published again.
+    let publish = session.basic_publish("", "puka-nowhere", "");
+    session.wait(publish).unwrap();
+    between.mute();
+    let nacked = session.basic_publish("", &full, "1");
+    let message = Message::new("2").mandatory(true);
+    let returned = session.basic_publish(&exchange, "", message);
+    session.sleep(Duration::from_millis(1)).unwrap();
+    other.wait_for_messages(&full, 1);
+    other.wait_for_messages(&bound, 1);
+    other.queue_unbind(binding).wait(&mut other).unwrap();
+    between.cut();
+    match session.wait(nacked) {
+        Err(Error::OutcomeUnknown(cause)) => assert!(matches!(*cause, Error::Nacked), "{cause}"),
+        result => panic!("{result:?}"),
+    }
+    match session.wait(returned) {
+        Err(Error::OutcomeUnknown(cause)) => assert!(matches!(*cause, Error::NoRoute(_))),
+        result => panic!("{result:?}"),
+    }
+    assert_eq!(other.take(&full).unwrap().body, "1");
+    assert_eq!(other.take(&bound).unwrap().body, "2");
 }
