@@ -15,6 +15,18 @@ use crate::wire::{
 pub(super) const SERVICE: &str = "service";
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
+/// Exchanges that come and go. Two have names that the broker's text does not tell apart.
+pub(super) const EXCHANGES: &[&str] = &["x", "y", LONG[0], LONG[1]];
+const LONG: [&str; 2] = [
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
+     eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-1",
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\
+     eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-2",
+];
+
+/// How names begin that the broker makes.
+const GENERATED: &str = "amq.gen-";
+
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
     /// What the program calls it.
@@ -157,9 +169,12 @@ pub(super) struct Broker {
     pub(super) taken: BTreeMap<u64, u32>,
     pub(super) nacked: BTreeSet<u64>,
     pub(super) returned: BTreeSet<u64>,
-    /// Messages to an exchange that was not there.
+    /// Messages that closed their channel.
     pub(super) refused: BTreeSet<u64>,
-    pub(super) refused_exchanges: BTreeSet<String>,
+    /// Messages that any queue has ever had.
+    pub(super) queued: BTreeSet<u64>,
+    /// Names of its own making whose queues went with their connection.
+    gone: BTreeSet<String>,
     /// Calls that failed, by what they were, and how often.
     pub(super) failed: BTreeMap<String, u32>,
     pub(super) sent: BTreeMap<Key, Sent>,
@@ -201,7 +216,8 @@ impl Broker {
             nacked: BTreeSet::new(),
             returned: BTreeSet::new(),
             refused: BTreeSet::new(),
-            refused_exchanges: BTreeSet::new(),
+            queued: BTreeSet::new(),
+            gone: BTreeSet::new(),
             failed: BTreeMap::new(),
             sent: BTreeMap::new(),
             counts: BTreeMap::new(),
@@ -230,6 +246,15 @@ impl Broker {
         self.queues.insert(name.into(), queue);
     }
 
+    /// Another host of it, which differs: in its frames, or so that nobody can log in.
+    pub(super) fn differ(&mut self, rng: &mut Rng) {
+        self.limits.frame_max = match rng.below(4) {
+            0 => 100,
+            1 => 4096,
+            _ => 4096 + rng.below(130_000) as u32,
+        };
+    }
+
     /// Somebody has connected.
     pub(super) fn connect(&mut self) {
         assert!(self.link.is_none());
@@ -250,6 +275,18 @@ impl Broker {
     /// The socket has gone: whatever was unacknowledged is queued again.
     pub(super) fn disconnect(&mut self) {
         if let Some(link) = self.link.take() {
+            // Queues that it named are for one connection only.
+            let (gone, others) = std::mem::take(&mut self.queues)
+                .into_iter()
+                .partition(|(name, _)| name.starts_with(GENERATED));
+            let gone: BTreeMap<String, Queue> = gone;
+            self.queues = others;
+            for exchange in self.exchanges.values_mut() {
+                exchange
+                    .bindings
+                    .retain(|(queue, _)| !gone.contains_key(queue));
+            }
+            self.gone.extend(gone.into_keys());
             for (_, channel) in link.channels {
                 self.requeue_all(channel.unacked);
             }
@@ -444,6 +481,10 @@ impl Broker {
             (Phase::Open, Method::ConnectionOpen(_)) => {
                 self.link().phase = Phase::Running;
                 self.say(0, &wire::ConnectionOpenOk::default());
+            }
+            // It has proposed frames that are too small.
+            (Phase::TuneOk, Method::ConnectionClose(_)) if limits.frame_max < 4096 => {
+                self.link().phase = Phase::Closed;
             }
             (Phase::Closing, Method::ConnectionCloseOk(_)) => self.link().phase = Phase::Closed,
             (Phase::Closing, Method::ConnectionClose(_)) => {}
@@ -709,8 +750,28 @@ impl Broker {
         })
     }
 
+    /// A message closes its channel.
+    fn refuse(&mut self, number: u16, id: u64, code: u16, reply: &str) {
+        self.refused.insert(id);
+        self.fail_as(number, (60, 40), format!("basic.publish {id}"), code, reply);
+    }
+
     /// An error of one channel.
     fn fail(&mut self, number: u16, what: String, code: u16, reply: &str) {
+        self.fail_as(number, (0, 0), what, code, reply);
+    }
+
+    fn fail_as(
+        &mut self,
+        number: u16,
+        (class_id, method_id): (u16, u16),
+        what: String,
+        code: u16,
+        reply: &str,
+    ) {
+        // A text has 255 bytes at most.
+        let cut = format!("{}...", reply.get(..252).unwrap_or_default());
+        let reply = if reply.len() > 255 { &cut } else { reply };
         *self.failed.entry(what).or_default() += 1;
         let channel = self.channel(number);
         channel.closing = true;
@@ -722,7 +783,8 @@ impl Broker {
         let close = wire::ChannelClose {
             reply_code: code,
             reply_text: reply.as_bytes(),
-            ..Default::default()
+            class_id,
+            method_id,
         };
         self.say(number, &close);
     }
@@ -755,7 +817,7 @@ impl Broker {
                 let mut name = text(declare.queue);
                 if name.is_empty() {
                     self.names += 1;
-                    name = format!("amq.gen-{}", self.names);
+                    name = format!("{GENERATED}{}", self.names);
                 }
                 match self.queues.get(&name) {
                     None if declare.passive => {
@@ -966,6 +1028,19 @@ impl Broker {
             .and_then(|id| id.parse().ok())
             .expect("an id");
         let (exchange, routing_key) = (text(publish.exchange), text(publish.routing_key));
+        if let Some(expiration) = properties.expiration()
+            && expiration.parse::<u32>().is_err()
+        {
+            let reply =
+                format!("PRECONDITION_FAILED - invalid expiration '{expiration}': no_integer");
+            return self.refuse(number, id, 406, &reply);
+        }
+        let reply_to = properties.reply_to().unwrap_or_default();
+        let is_gone = |name: &str| exchange.is_empty() && self.gone.contains(name);
+        assert!(
+            !is_gone(&routing_key) && !is_gone(reply_to),
+            "message {id} names a queue that has gone: {routing_key} {reply_to}"
+        );
         let queues: Vec<String> = if exchange.is_empty() {
             let queue = self
                 .queues
@@ -978,10 +1053,8 @@ impl Broker {
             let names: BTreeSet<_> = bound.map(|(queue, _)| queue.clone()).collect();
             names.into_iter().collect()
         } else {
-            self.refused.insert(id);
-            self.refused_exchanges.insert(exchange.clone());
             let reply = format!("NOT_FOUND - no exchange '{exchange}' in vhost '/'");
-            return self.fail(number, format!("basic.publish {id}"), 404, &reply);
+            return self.refuse(number, id, 404, &reply);
         };
         let is_request = properties.reply_to() == Some(REPLY_TO);
         let confirms = self.channel(number).confirms;
@@ -1001,6 +1074,7 @@ impl Broker {
             for queue in &queues {
                 if let Some(queue) = self.queues.get_mut(queue) {
                     queue.messages.push_back(stored.clone());
+                    self.queued.insert(id);
                 }
             }
             if publish.mandatory && !is_routed {
@@ -1079,14 +1153,26 @@ impl Broker {
 
     /// Somebody else does something.
     pub(super) fn interfere(&mut self, rng: &mut Rng, name: &str) {
-        match rng.below(6) {
+        match rng.below(9) {
             0 => {
                 self.delete_queue(name);
             }
-            1 => {
-                self.exchanges.remove("x");
+            1 | 2 => {
+                self.exchanges.remove(rng.pick(EXCHANGES));
             }
-            2 | 3 => self.set_blocked(rng.percent(20)),
+            // So that there is something to delete, and a queue that has what came before.
+            6 | 7 => {
+                let exchange = rng.pick(EXCHANGES);
+                if !self.exchanges.contains_key(exchange) {
+                    self.add_exchange(exchange, "fanout");
+                }
+                if let Some(exchange) = self.exchanges.get_mut(exchange)
+                    && self.queues.contains_key(name)
+                {
+                    exchange.bindings.insert((name.into(), "k".into()));
+                }
+            }
+            3 | 4 => self.set_blocked(rng.percent(20)),
             _ => {
                 // A message of nobody's: a number that the program does not use.
                 let id = u64::MAX - rng.next() % 1_000_000;

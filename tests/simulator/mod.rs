@@ -6,6 +6,8 @@
 //!
 //! - a promise has one result, and a consumer its deliveries in order, none left out, and then one end;
 //! - a publish that succeeded is with the broker, once unless a connection was lost; one that was not sent never is;
+//! - one that was refused is in no queue and never was, and it is the one that was refused;
+//! - nothing goes to a queue of a name that the broker has made and that has gone, nor asks for replies there;
 //! - an AMQP error fails the call that caused it, and no other;
 //! - all that is written are whole frames, not too large, on channels that are open, for consumers that are there;
 //! - what the broker is told of a delivery is what the program said of it;
@@ -122,8 +124,8 @@ impl Simulation {
                 broker.add_queue(queue);
             }
         }
-        for exchange in ["x", "y"] {
-            if rng.percent(80) {
+        for &exchange in broker::EXCHANGES {
+            if rng.percent(70) {
                 broker.add_exchange(exchange, "fanout");
             }
         }
@@ -361,12 +363,17 @@ impl Simulation {
             return;
         }
         if self.rng.percent(5) {
-            let error = self.connection.take_failure().unwrap_or(Error::Closed);
+            let by_broker = |error: &Error| error.reply().is_none_or(|reply| reply.from_broker);
+            let error = self.connection.take_failure().filter(by_broker);
+            let error = error.unwrap_or(Error::Closed);
             self.connection.give_up(&error);
             self.collect();
             return;
         }
         self.tell(|| "another socket".into());
+        if self.rng.percent(30) {
+            self.broker.differ(&mut self.rng);
+        }
         self.broker.connect();
         self.connection.restart();
         self.is_linked = true;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::body_of;
-use super::broker::{Broker, Fate, Key, SERVICE};
+use super::broker::{self, Broker, Fate, Key, SERVICE};
 use super::rng::Rng;
 use crate::connection::{Connection, Request, Sending, Settle};
 use crate::error::{Error, Result};
@@ -27,7 +27,6 @@ enum Kind {
     Call(String),
     Publish {
         id: u64,
-        exchange: String,
         mandatory: bool,
         body: usize,
     },
@@ -65,6 +64,10 @@ pub(super) struct Program {
     held: Vec<Held>,
     succeeded: Vec<u64>,
     not_sent: Vec<u64>,
+    /// Publishes that were told a definite failure.
+    refused: Vec<u64>,
+    /// Names of queues that the broker has made.
+    made: Vec<String>,
     /// So few channels that they may run out.
     few_channels: bool,
     pub(super) deliveries: u64,
@@ -83,6 +86,8 @@ impl Program {
             held: Vec::new(),
             succeeded: Vec::new(),
             not_sent: Vec::new(),
+            refused: Vec::new(),
+            made: Vec::new(),
             few_channels,
             deliveries: 0,
             publishes: 0,
@@ -172,9 +177,12 @@ impl Program {
         queue: &str,
         exchange: &str,
     ) -> String {
+        let made = rng.one(self.made.clone());
         let (exchange, key) = match rng.below(50) {
-            0..30 => ("", queue),
-            30..49 => (exchange, "k"),
+            0..5 => ("", made.as_deref().unwrap_or(queue)),
+            5..25 => ("", queue),
+            25..35 => (exchange, "k"),
+            35..49 => (rng.pick(broker::EXCHANGES), "k"),
             _ => ("missing", "k"),
         };
         let body = match rng.below(10) {
@@ -187,13 +195,19 @@ impl Program {
         let id = self.promises + 1;
         let promise = self.promise(Kind::Publish {
             id,
-            exchange: exchange.into(),
             mandatory,
             body,
         });
-        let message = Message::new(body_of(id, body))
+        let mut message = Message::new(body_of(id, body))
             .message_id(id.to_string())
             .mandatory(mandatory);
+        if let Some(made) = self.made.last().filter(|_| rng.percent(20)) {
+            message = message.reply_to(made.as_str());
+        }
+        if rng.percent(4) {
+            let poisoned = rng.percent(30);
+            message = message.expiration(if poisoned { "soon" } else { "1000" });
+        }
         connection.publish(promise, exchange, key, message);
         self.publishes += 1;
         format!(
@@ -390,6 +404,11 @@ impl Program {
                 );
                 self.succeeded.push(*id);
             }
+            (Kind::Call(what), Outcome::QueueDeclareOk(ok))
+                if what.starts_with("queue.declare  ") =>
+            {
+                self.made.push(ok.queue.to_string());
+            }
             (
                 Kind::Request {
                     id,
@@ -430,17 +449,17 @@ impl Program {
                 assert!(*count > 0, "{what} did not fail that often: {error}");
                 *count -= 1;
             }
-            (Kind::Publish { id, exchange, .. }, Error::NotFound(reply)) => {
+            (Kind::Publish { id, .. }, Error::NotFound(_) | Error::PreconditionFailed(_)) => {
                 assert!(
-                    reply.text.contains(&format!("'{exchange}'")),
-                    "{kind:?}: {error}"
+                    broker.refused.contains(id),
+                    "{kind:?} was not refused: {error}"
                 );
-                // The broker does not say which of several to that exchange it refused: they share the error.
-                let is_it = broker.refused.contains(id);
-                let shares = broker.refused_exchanges.contains(exchange);
-                assert!(is_it || shares, "{kind:?} was not refused: {error}");
+                self.refused.push(*id);
             }
-            (Kind::Publish { id, .. }, Error::Nacked) => assert!(broker.nacked.contains(id)),
+            (Kind::Publish { id, .. }, Error::Nacked) => {
+                assert!(broker.nacked.contains(id));
+                self.refused.push(*id);
+            }
             (
                 Kind::Publish {
                     id,
@@ -451,6 +470,7 @@ impl Program {
                 Error::NoRoute(returned),
             ) => {
                 assert!(*mandatory && broker.returned.contains(id));
+                self.refused.push(*id);
                 assert!(returned.body == body_of(*id, *body));
                 assert_eq!(returned.properties.headers().len(), 0, "puka's mark shows");
             }
@@ -512,6 +532,12 @@ impl Program {
             assert!(
                 !broker.taken.contains_key(id),
                 "message {id}, not sent, is with the broker"
+            );
+        }
+        for id in &self.refused {
+            assert!(
+                !broker.queued.contains(id),
+                "message {id}, refused, is in a queue"
             );
         }
         for id in &self.succeeded {
