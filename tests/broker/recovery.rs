@@ -243,7 +243,7 @@ fn what_was_under_way_to_a_queue_that_gets_another_name_arrives_there() {
     between.mute();
     let publishes: Vec<_> = (0..20)
         .map(|number: u32| {
-            let message = Message::new(number.to_string()).mandatory(number % 2 == 0);
+            let message = Message::new(number.to_string()).mandatory(number.is_multiple_of(2));
             session.basic_publish("", &made, message.reply_to(made.as_str()))
         })
         .collect();
