@@ -297,7 +297,11 @@ impl Client {
     /// # Errors
     /// The promise's last result is an error that says who ended the consumer: [`Error::Cancelled`], a channel error
     /// such as [`Error::NotFound`], [`Error::ConnectionBroken`], or [`Error::Closed`]. It comes after all deliveries
-    /// that came before the end.
+    /// that came before the end, but those that a [cancelled](Self::basic_cancel) consumer gives back to its queue. Where the
+    /// broker cancels the consumer, for its queue was deleted, say, what came of that queue comes before the end, too.
+    ///
+    /// What consumers that have ended leave unread is kept up to the [mark](ClientOptions::unread_high_water_mark), the newest
+    /// of it.
     pub fn basic_consume(&mut self, consumer: impl Into<Consume>) -> Promise<Delivery> {
         self.basic_consume_multi(consumer.into().into())
     }
@@ -329,10 +333,11 @@ impl Client {
         Promise::new(asked)
     }
 
-    /// Cancels a consumer, with all its queues. Deliveries that have come before can still be waited for; the
-    /// consumer's promise then ends with [`Error::Cancelled`].
+    /// Cancels a consumer, with all its queues.
     ///
-    /// Its channel stays with it until every delivery is settled.
+    /// What the program has not read when the broker's answer comes goes back to its queue, and the consumer's promise ends
+    /// with [`Error::Cancelled`]. Deliveries that the program has read it can settle as before; their channel stays with them
+    /// until then. What came with [`no_ack`](Consume::no_ack) can still be waited for, and comes before the end.
     ///
     /// # Errors
     /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended.

@@ -286,7 +286,8 @@ impl ClientOptions {
     /// How many bytes of deliveries that nobody has read the client keeps before it reads no further; 64 MiB by default.
     /// Some more may be kept: what was read at once, or one message, however large.
     ///
-    /// Only consumers without a bound count: those without a `prefetch_count`, or with `no_ack`. At the mark the broker
+    /// Only consumers without a bound count: those without a `prefetch_count`, or with `no_ack`; and those that get more than
+    /// their prefetch, which the client holds back. At the mark the broker
     /// keeps the rest, and so any answer that is behind it: a wait for anything else, or a loop that has no callback to
     /// run, ends with [`Error::UnreadDeliveries`](crate::Error::UnreadDeliveries). Reading goes on once deliveries have
     /// been taken (`wait` for their promise, or run their callback in a loop), or their consumer is cancelled.

@@ -29,6 +29,10 @@ const WRITES_PER_TURN: usize = 64;
 /// How often to see whether a host has been looked up, where the lookup cannot wake who waits for it.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
+/// How many bytes of deliveries may come, beyond the mark, for consumers that are about to be cancelled: what was on its way
+/// is before the broker's answer.
+const ON_ITS_WAY: usize = 64 * 1024 * 1024;
+
 pub(crate) struct Driver {
     pub(crate) url: AmqpUrl,
     pub(crate) options: ClientOptions,
@@ -89,6 +93,7 @@ impl fmt::Debug for Driver {
 
 impl Driver {
     pub(crate) fn new(client: u32, url: AmqpUrl, options: ClientOptions, hosts: Vec<Host>) -> Self {
+        let promises = Promises::new(client, options.unread_high_water_mark);
         Self {
             dialer: Dialer::new(hosts, options.shuffle_hosts),
             url,
@@ -98,7 +103,7 @@ impl Driver {
             connection: None,
             lookup: None,
             reactor: Reactor::new(),
-            promises: Promises::new(client),
+            promises,
             deadline: None,
             last_error: None,
             notices: VecDeque::new(),
@@ -249,7 +254,15 @@ impl Driver {
                     self.promises.settle(number, result);
                 }
                 Event::Delivery(number, delivery) => self.promises.deliver(number, delivery),
-                Event::Stale(number) => self.promises.drop_deliveries(number),
+                Event::Stale(number) => drop(self.promises.drop_deliveries(number)),
+                Event::Unread {
+                    consumer,
+                    channel,
+                    gone,
+                } => {
+                    let unread = self.promises.take_unread(consumer, &gone);
+                    connection.give_back(channel, &unread);
+                }
                 Event::Changed(event) => {
                     if let ConnectionEvent::Restored(_) = event {
                         self.dialer.is_up(now());
@@ -405,17 +418,26 @@ impl Driver {
     /// Whether so much lies unread that the socket must wait. Only an open connection can wait: any other has an answer
     /// to come. Of one that the peer has ended there is no more to come than the system holds.
     pub(crate) fn is_full(&self) -> bool {
-        let unread = self.promises.backlog().unbounded_bytes;
-        unread > 0
-            && unread >= self.options.unread_high_water_mark
-            && self.is_open()
-            && !self.reactor.has_ended()
+        let mark = self.options.unread_high_water_mark;
+        let on_its_way = mark.saturating_add(mark.max(ON_ITS_WAY));
+        let unread = self.unread_bytes();
+        let is_full =
+            unread > 0 && unread >= mark || self.promises.backlog().ending_bytes >= on_its_way;
+        is_full && self.is_open() && !self.reactor.has_ended()
+    }
+
+    /// Bytes of deliveries that nobody has read, or may have yet, and of which the broker sends ever more.
+    fn unread_bytes(&self) -> usize {
+        let connection = self.connection.as_ref();
+        let held = connection.map_or(0, Connection::unbounded_held);
+        self.promises.backlog().unbounded_bytes + held
     }
 
     /// The way out of a wait, or a loop, that could only end by reading more.
     pub(crate) fn check_unread(&self) -> Result<()> {
         if self.is_full() {
-            let bytes = self.promises.backlog().unbounded_bytes;
+            let ending = self.promises.backlog().ending_bytes;
+            let bytes = self.unread_bytes().max(ending);
             return Err(Error::UnreadDeliveries(bytes));
         }
         Ok(())

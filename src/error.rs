@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::message::Returned;
 use crate::promise::PromiseId;
 use crate::tls_failure::TlsFailure;
-use crate::wire::method_name;
+use crate::wire::{ShortStr, method_name};
 
 /// A `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -128,8 +128,8 @@ pub enum Error {
     OutcomeUnknown(Box<Self>),
 
     /// The consumer has ended.
-    #[error("the consumer was cancelled by {0}")]
-    Cancelled(CancelledBy),
+    #[error("{0}")]
+    Cancelled(Box<Cancelled>),
 
     /// The client was closed while this was under way.
     #[error("the client was closed")]
@@ -190,6 +190,32 @@ pub enum Error {
     /// The system's poll failed.
     #[error("polling failed: {0}")]
     Poll(Arc<io::Error>),
+}
+
+/// How a consumer was cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cancelled {
+    /// Who ended it.
+    pub by: CancelledBy,
+    /// Its queue; of several, the one that the broker cancelled, or the last one.
+    pub queue: ShortStr,
+    /// The consumer tag for that queue, `<promise>.<index>.<suffix>`.
+    pub consumer_tag: ShortStr,
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            by,
+            queue,
+            consumer_tag,
+        } = self;
+        write!(
+            f,
+            "the consumer {consumer_tag:?} of queue {queue:?} was cancelled by {by}"
+        )
+    }
 }
 
 /// Who ended a consumer.

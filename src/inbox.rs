@@ -2,15 +2,28 @@
 
 use std::collections::VecDeque;
 
-use crate::message::Delivery;
+use crate::message::{Delivery, Origin};
+use crate::wire::ShortStr;
 
 /// The deliveries of a consumer.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     deliveries: VecDeque<Box<Delivery>>,
     no_ack: bool,
-    /// Whether the broker sends only so many of them: then there is no need to count their bytes.
-    is_bounded: bool,
+    /// Where their bytes count.
+    account: Account,
+}
+
+/// What bounds the deliveries of a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Account {
+    /// The broker sends only so many of them: there is no need to count their bytes.
+    Bounded,
+    Unbounded,
+    /// The consumer is about to be cancelled: what comes yet is what was on its way.
+    Ending,
+    /// Nothing more comes.
+    Ended,
 }
 
 /// What is in all inboxes of a client.
@@ -20,11 +33,29 @@ pub(crate) struct Backlog {
     pub(crate) count: usize,
     /// The bytes of those that the broker sends without a bound.
     pub(crate) unbounded_bytes: usize,
+    /// The bytes of those whose consumers are about to end.
+    pub(crate) ending_bytes: usize,
+    /// The bytes of those whose consumers have ended.
+    pub(crate) ended_bytes: usize,
 }
 
-/// What it takes in memory, nearly.
-fn bytes_of(delivery: &Delivery) -> usize {
-    size_of::<Delivery>() + delivery.body.len() + delivery.properties.shared_bytes()
+impl Backlog {
+    fn bytes(&mut self, account: Account) -> Option<&mut usize> {
+        match account {
+            Account::Bounded => None,
+            Account::Unbounded => Some(&mut self.unbounded_bytes),
+            Account::Ending => Some(&mut self.ending_bytes),
+            Account::Ended => Some(&mut self.ended_bytes),
+        }
+    }
+}
+
+fn account_of(prefetch_count: u16, no_ack: bool) -> Account {
+    if prefetch_count > 0 && !no_ack {
+        Account::Bounded
+    } else {
+        Account::Unbounded
+    }
 }
 
 impl Inbox {
@@ -32,7 +63,7 @@ impl Inbox {
         Self {
             deliveries: VecDeque::new(),
             no_ack,
-            is_bounded: prefetch_count > 0 && !no_ack,
+            account: account_of(prefetch_count, no_ack),
         }
     }
 
@@ -42,8 +73,8 @@ impl Inbox {
 
     pub(crate) fn push(&mut self, delivery: Box<Delivery>, all: &mut Backlog) {
         all.count += 1;
-        if !self.is_bounded {
-            all.unbounded_bytes += bytes_of(&delivery);
+        if let Some(bytes) = all.bytes(self.account) {
+            *bytes += delivery.bytes();
         }
         self.deliveries.push_back(delivery);
     }
@@ -51,8 +82,8 @@ impl Inbox {
     pub(crate) fn pop(&mut self, all: &mut Backlog) -> Option<Box<Delivery>> {
         let delivery = self.deliveries.pop_front()?;
         all.count -= 1;
-        if !self.is_bounded {
-            all.unbounded_bytes -= bytes_of(&delivery);
+        if let Some(bytes) = all.bytes(self.account) {
+            *bytes -= delivery.bytes();
         }
         Some(delivery)
     }
@@ -61,29 +92,54 @@ impl Inbox {
         while self.pop(all).is_some() {}
     }
 
-    pub(crate) fn set_prefetch(&mut self, prefetch_count: u16, all: &mut Backlog) {
-        self.set_bounded(prefetch_count > 0 && !self.no_ack, all);
-    }
-
-    /// The consumer is cancelled: what comes yet is what was on its way.
-    pub(crate) fn set_ending(&mut self, all: &mut Backlog) {
-        self.set_bounded(true, all);
-    }
-
-    fn set_bounded(&mut self, is_bounded: bool, all: &mut Backlog) {
-        if is_bounded != self.is_bounded {
-            let bytes: usize = self
-                .deliveries
-                .iter()
-                .map(|delivery| bytes_of(delivery))
-                .sum();
-            if is_bounded {
-                all.unbounded_bytes -= bytes;
-            } else {
-                all.unbounded_bytes += bytes;
+    /// Takes out what came with acks, for the consumer is cancelled: it goes back to its queue. But what came of these tags,
+    /// whose queues are no more, stays to be read.
+    pub(crate) fn take_unread(&mut self, gone: &[ShortStr], all: &mut Backlog) -> Vec<Origin> {
+        let mut unread = Vec::with_capacity(self.deliveries.len());
+        for _ in 0..self.deliveries.len() {
+            let Some(mut delivery) = self.pop(all) else {
+                break;
+            };
+            unread.push(delivery.origin);
+            if gone.contains(&delivery.consumer_tag) {
+                delivery.origin.is_returned = true;
+                self.push(delivery, all);
             }
-            self.is_bounded = is_bounded;
         }
+        unread
+    }
+
+    pub(crate) fn set_prefetch(&mut self, prefetch_count: u16, all: &mut Backlog) {
+        if matches!(self.account, Account::Bounded | Account::Unbounded) {
+            self.set_account(account_of(prefetch_count, self.no_ack), all);
+        }
+    }
+
+    /// The consumer is to be cancelled.
+    pub(crate) fn set_ending(&mut self, all: &mut Backlog) {
+        if self.account != Account::Ended {
+            self.set_account(Account::Ending, all);
+        }
+    }
+
+    /// The consumer is no more.
+    pub(crate) fn set_ended(&mut self, all: &mut Backlog) {
+        self.set_account(Account::Ended, all);
+    }
+
+    fn set_account(&mut self, account: Account, all: &mut Backlog) {
+        if account == self.account {
+            return;
+        }
+        let deliveries = self.deliveries.iter();
+        let sum: usize = deliveries.map(|delivery| delivery.bytes()).sum();
+        if let Some(bytes) = all.bytes(self.account) {
+            *bytes -= sum;
+        }
+        if let Some(bytes) = all.bytes(account) {
+            *bytes += sum;
+        }
+        self.account = account;
     }
 }
 
@@ -100,6 +156,11 @@ mod tests {
         assert!(all.unbounded_bytes > 0);
         inbox.set_ending(&mut all);
         assert_eq!((all.count, all.unbounded_bytes), (1, 0));
+        inbox.set_ended(&mut all);
+        inbox.set_prefetch(0, &mut all);
+        inbox.set_ending(&mut all);
+        let bytes = size_of::<Delivery>() + 1;
+        assert_eq!((all.ending_bytes, all.ended_bytes), (0, bytes));
     }
 
     fn delivery(body: &'static [u8]) -> Box<Delivery> {
@@ -123,6 +184,7 @@ mod tests {
         unbounded.set_prefetch(10, &mut all);
         unbounded.set_ending(&mut all);
         assert_eq!((all.count, all.unbounded_bytes), (6, bytes));
+        assert_eq!(all.ending_bytes, bytes);
         assert!(bounded.pop(&mut all).is_some_and(|first| first.body == "a"));
         bounded.clear(&mut all);
         unbounded.clear(&mut all);

@@ -173,7 +173,7 @@ pub use bytes::Bytes;
 
 pub use client::Client;
 pub use client_options::{AuthMechanism, ClientOptions};
-pub use error::{Broken, CancelledBy, Error, Reply, Result};
+pub use error::{Broken, Cancelled, CancelledBy, Error, Reply, Result};
 pub use handle::Handle;
 pub use message::{Delivery, Message, Response, Returned};
 pub use options::{

@@ -204,6 +204,8 @@ pub(crate) struct Origin {
     pub(crate) epoch: u64,
     pub(crate) tag: u64,
     pub(crate) no_ack: bool,
+    /// The client itself has settled it: its consumer was cancelled before it was read, and its queue has gone.
+    pub(crate) is_returned: bool,
 }
 
 impl Delivery {
@@ -226,8 +228,14 @@ impl Delivery {
                 epoch: 0,
                 tag: 0,
                 no_ack: false,
+                is_returned: false,
             },
         }
+    }
+
+    /// What it takes in memory, nearly.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.body.len() + self.properties.shared_bytes()
     }
 
     /// The promise it came by.

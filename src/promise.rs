@@ -16,10 +16,11 @@ use std::time::Duration;
 use crate::Client;
 use crate::error::{Error, Result};
 use crate::inbox::{Backlog, Inbox};
-use crate::message::Delivery;
+use crate::message::{Delivery, Origin};
 use crate::numbers::Numbers;
 use crate::outcome::{Answer, Item, Outcome};
 use crate::ranges::Ranges;
+use crate::wire::ShortStr;
 
 /// How many results that nobody has read, and no callback wants, are kept.
 pub(crate) const UNREAD_MAX: usize = 65_536;
@@ -217,6 +218,10 @@ pub(crate) struct Promises {
     entries: HashMap<u64, Entry, BuildHasherDefault<NumberHasher>>,
     /// The deliveries that wait to be taken.
     backlog: Backlog,
+    /// Consumers that have ended with deliveries unread, oldest first; some have been read since.
+    ended: VecDeque<u64>,
+    /// How many bytes of these are kept.
+    ended_max: usize,
     /// Promises with a result and a callback, in the order in which they became ready.
     ready: VecDeque<u64>,
     /// Publishes under way that have no callback.
@@ -248,12 +253,14 @@ pub(crate) enum Look {
 }
 
 impl Promises {
-    pub(crate) fn new(client: u32) -> Self {
+    pub(crate) fn new(client: u32, ended_max: usize) -> Self {
         Self {
             client,
             last: 0,
             entries: HashMap::default(),
             backlog: Backlog::default(),
+            ended: VecDeque::new(),
+            ended_max,
             ready: VecDeque::new(),
             publishing: Numbers::default(),
             succeeded: Ranges::default(),
@@ -339,14 +346,47 @@ impl Promises {
             return;
         };
         let bytes = shared_bytes(&result);
+        let mut leaves_some = false;
         match (&mut entry.state, result) {
-            (State::Consumer { end, .. }, result) => *end = result.err().or(Some(Error::Closed)),
+            (State::Consumer { inbox, end }, result) => {
+                *end = result.err().or(Some(Error::Closed));
+                inbox.set_ended(&mut self.backlog);
+                leaves_some = !inbox.is_empty();
+            }
             (state, result) => *state = State::Done(result),
         }
         if entry.callback.is_some() {
             self.enqueue(number);
         } else {
             self.keep_unread(number, bytes);
+        }
+        if leaves_some {
+            self.keep_ended(number);
+        }
+    }
+
+    /// Bounds what consumers that have ended leave unread; the last one's stays. The oldest goes first: what came with
+    /// acks the broker has, and what came without was not sure to be read.
+    fn keep_ended(&mut self, number: u64) {
+        self.ended.push_back(number);
+        while self.backlog.ended_bytes > self.ended_max && self.ended.len() > 1 {
+            if let Some(number) = self.ended.pop_front()
+                && self.drop_deliveries(number)
+            {
+                log::warn!(
+                    "the deliveries of consumer {number}, which has ended, were not read, and are dropped"
+                );
+            }
+        }
+        // Those that have been read, once they may be the most.
+        if self.ended.len() == self.ended.capacity() {
+            let entries = &self.entries;
+            let is_unread = |entry: &Entry| match &entry.state {
+                State::Consumer { inbox, .. } => !inbox.is_empty(),
+                _ => false,
+            };
+            self.ended
+                .retain(|number| entries.get(number).is_some_and(is_unread));
         }
     }
 
@@ -389,11 +429,20 @@ impl Promises {
         &self.backlog
     }
 
-    /// The deliveries of a consumer that nobody has read will come again.
-    pub(crate) fn drop_deliveries(&mut self, number: u64) {
-        if let Some((inbox, all)) = self.inbox(number) {
-            inbox.clear(all);
-        }
+    /// The deliveries of a consumer that nobody has read will come again. Whether there were some.
+    pub(crate) fn drop_deliveries(&mut self, number: u64) -> bool {
+        let Some((inbox, all)) = self.inbox(number) else {
+            return false;
+        };
+        let some = !inbox.is_empty();
+        inbox.clear(all);
+        some
+    }
+
+    /// What nobody has read of a consumer that is cancelled; of these tags, whose queues are no more, it stays.
+    pub(crate) fn take_unread(&mut self, number: u64, gone: &[ShortStr]) -> Vec<Origin> {
+        let inbox = self.inbox(number);
+        inbox.map_or_else(Vec::new, |(inbox, all)| inbox.take_unread(gone, all))
     }
 
     fn enqueue(&mut self, number: u64) {
@@ -588,7 +637,7 @@ mod tests {
 
     #[test]
     fn ignored_publishes_leave_one_range() {
-        let mut promises = Promises::new(1);
+        let mut promises = Promises::new(1, usize::MAX);
         for _ in 0..1_000_000 {
             settled(&mut promises);
         }
@@ -601,7 +650,7 @@ mod tests {
 
     #[test]
     fn unread_results_are_bounded_and_the_newest_stay() {
-        let mut promises = Promises::new(1);
+        let mut promises = Promises::new(1, usize::MAX);
         let all = 5 * UNREAD_MAX as u64;
         for _ in 0..all {
             let id = promises.single();
@@ -627,7 +676,7 @@ mod tests {
 
     #[test]
     fn unread_results_are_bounded_by_their_bytes_too() {
-        let mut promises = Promises::new(1);
+        let mut promises = Promises::new(1, usize::MAX);
         let kept = |promises: &Promises| {
             let results = promises.entries.values().map(|entry| match &entry.state {
                 State::Done(result) => shared_bytes(result),
@@ -649,7 +698,7 @@ mod tests {
         assert_eq!(promises.look(1000), Look::Ready);
         assert_eq!(promises.look(1), Look::Unknown);
         // What was read meanwhile does not count, and the newest stays, however large.
-        let mut promises = Promises::new(1);
+        let mut promises = Promises::new(1, usize::MAX);
         let first = promises.publish();
         promises.settle(first.number, Err(returned(1 << 20)));
         for _ in 0..100 {

@@ -41,6 +41,8 @@ pub(crate) enum Role {
         no_ack: bool,
     },
     Consumer(Consumer),
+    /// A consumer was cancelled, and what nobody has read of it is about to go back to its queue.
+    Returning,
     /// Deliveries are unsettled whose promise is over.
     Settling,
     Publisher,
@@ -267,13 +269,22 @@ impl Channels {
             .skip(usize::from(PUBLISHER) + 1)
             .flatten();
         requests.any(|channel| {
-            !channel.expect.is_empty() || matches!(channel.role, Role::Caller { .. })
+            !channel.expect.is_empty()
+                || matches!(channel.role, Role::Caller { .. } | Role::Returning)
         })
     }
 
     /// The most channels for requests.
     pub(crate) fn capacity(&self) -> u16 {
         self.max.saturating_sub(PUBLISHER)
+    }
+
+    /// Those that are open.
+    #[cfg(test)]
+    pub(super) fn open_channels(&self) -> impl Iterator<Item = (u16, &Channel)> {
+        (0..)
+            .zip(&self.channels)
+            .filter_map(|(number, channel)| Some((number, channel.as_ref()?)))
     }
 
     /// Whether none is open.
@@ -343,13 +354,14 @@ impl Connection {
                 self.settled(promise, Err(error.clone()));
             }
             Role::Replay(step) => self.replay_failed(step, error),
-            Role::Consumer(consumer) => {
+            Role::Consumer(mut consumer) => {
+                self.discount_held(&mut consumer);
                 self.consumers.remove(&consumer.promise);
                 if let Some(consumer) = self.retry_consumer(consumer, error) {
                     self.fail_consumer(consumer, error);
                 }
             }
-            Role::Idle | Role::Expired | Role::Settling | Role::Publisher => {}
+            Role::Idle | Role::Expired | Role::Returning | Role::Settling | Role::Publisher => {}
         }
         for expect in channel.expect {
             if let Expect::Replaced(Some(promise)) | Expect::RecoverOk(promise) = expect {

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use super::channels::Expect;
+use super::gate::Held;
 use super::requests::check_frame;
 use super::unsettled::Unsettled;
-use crate::error::CancelledBy;
-use crate::message::Delivery;
+use crate::error::{Cancelled, CancelledBy, Error};
 use crate::options::{Consume, ConsumeMulti};
 use crate::wire::{BasicConsume, BasicQos, EncodeError, FieldTable, ShortStr, write_method};
 
@@ -132,7 +132,9 @@ pub(crate) struct Consumer {
     /// What the broker's consumers were started with.
     pub(super) broker_prefetch: u16,
     /// Deliveries beyond the limit, which the user has not seen.
-    pub(super) held: VecDeque<Box<Delivery>>,
+    pub(super) held: Held,
+    /// How many deliveries may be unsettled as far as the broker keeps its prefetch; none: it has none.
+    pub(super) allowed: Option<usize>,
     /// How many consume-oks are outstanding.
     pub(super) starting: usize,
     /// What was asked meanwhile.
@@ -165,6 +167,17 @@ pub(super) struct Ending {
     pub(super) left: usize,
 }
 
+impl Ending {
+    /// Of a consumer that the broker does not know.
+    pub(super) fn by_client(promise: u64) -> Self {
+        Self {
+            by: CancelledBy::Client,
+            promises: vec![promise],
+            left: 0,
+        }
+    }
+}
+
 impl Consumer {
     pub(crate) fn new(promise: u64, request: ConsumeMulti) -> Self {
         let ConsumeMulti {
@@ -191,7 +204,8 @@ impl Consumer {
             no_ack,
             prefetch: prefetch_count,
             broker_prefetch: prefetch_count,
-            held: VecDeque::new(),
+            held: Held::default(),
+            allowed: None,
             starting: 0,
             later: VecDeque::new(),
             ending: None,
@@ -221,7 +235,29 @@ impl Consumer {
             expect.push(Expect::ConsumeOk);
         }
         self.starting = self.queues.len();
+        self.allow(0);
         Ok(expect)
+    }
+
+    /// The broker's consumers were started anew, with so many deliveries of others before unsettled.
+    pub(super) fn allow(&mut self, before: usize) {
+        let each = usize::from(self.broker_prefetch);
+        self.allowed = (each > 0).then(|| before + each * self.queues.len());
+    }
+
+    /// How it ended, by that one's word.
+    pub(super) fn cancelled(&self, by: CancelledBy) -> Error {
+        // The broker cancels one queue, and the client the rest.
+        let its = self.queues.iter().find(|queue| !queue.alive);
+        let queue = its
+            .filter(|_| by == CancelledBy::Broker)
+            .or(self.queues.last());
+        let name = queue.map(|queue| queue.request.queue.clone());
+        Error::Cancelled(Box::new(Cancelled {
+            by,
+            queue: name.unwrap_or_default(),
+            consumer_tag: queue.map(|queue| queue.tag.clone()).unwrap_or_default(),
+        }))
     }
 
     /// Which queue has that tag, on the wire or for the user: the tag itself says it.

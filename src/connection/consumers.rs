@@ -24,7 +24,7 @@ use super::{Connection, Event, Violation};
 use crate::error::{CancelledBy, Error, Result};
 use crate::message::Delivery;
 use crate::outcome::{CancelOk, Outcome};
-use crate::wire::{BasicCancel, BasicReject, write_method};
+use crate::wire::{BasicCancel, write_method};
 
 impl Connection {
     /// Puts a consumer on its channel.
@@ -65,7 +65,7 @@ impl Connection {
     }
 
     fn cancelled(&mut self, consumer: &Consumer, ending: Ending) {
-        self.settled(consumer.promise, Err(Error::Cancelled(ending.by)));
+        self.settled(consumer.promise, Err(consumer.cancelled(ending.by)));
         for promise in ending.promises {
             let consumer_tag = consumer.last_tag();
             self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
@@ -137,8 +137,10 @@ impl Connection {
             queue.note_offset(delivery.origin.tag, &channel.unsettled, headers);
             let given = channel.unsettled.len() - consumer.held.len() - 1;
             let full = consumer.prefetch != 0 && given >= usize::from(consumer.prefetch);
-            if full || !consumer.held.is_empty() {
-                consumer.held.push_back(delivery);
+            if full || !consumer.held.is_empty() || consumer.ending.is_some() {
+                if let Err(delivery) = self.hold_back(number, delivery) {
+                    self.give_back(number, &[delivery.origin]);
+                }
                 return Ok(());
             }
         }
@@ -200,10 +202,9 @@ impl Connection {
             return self.settled(promise, Err(Error::Closed));
         }
         if let Some(request) = self.waiting_consumer(consumer) {
-            let consumer_tag = Consumer::new(consumer, request.clone()).last_tag();
+            let waiting = Consumer::new(consumer, request.clone());
             self.waiting.remove(&consumer);
-            self.settled(consumer, Err(Error::Cancelled(CancelledBy::Client)));
-            return self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
+            return self.cancelled(&waiting, Ending::by_client(promise));
         }
         match self.consumers.get(&consumer).copied() {
             Some(number) => self.soon(
@@ -214,14 +215,7 @@ impl Connection {
                 },
             ),
             None => match self.take_suspended(consumer) {
-                Some(consumer) => {
-                    let ending = Ending {
-                        by: CancelledBy::Client,
-                        promises: vec![promise],
-                        left: 0,
-                    };
-                    self.cancelled(&consumer, ending);
-                }
+                Some(consumer) => self.cancelled(&consumer, Ending::by_client(promise)),
                 None => self.no_such_consumer(promise, consumer),
             },
         }
@@ -312,26 +306,15 @@ impl Connection {
         let Some(channel) = self.channels.get_mut(number) else {
             return;
         };
-        let Role::Consumer(consumer) = std::mem::replace(&mut channel.role, Role::Settling) else {
+        let Role::Consumer(mut consumer) = std::mem::replace(&mut channel.role, Role::Settling)
+        else {
             return;
         };
         self.consumers.remove(&consumer.promise);
-        // What the user never saw goes back to its queue.
-        for delivery in &consumer.held {
-            let delivery_tag = delivery.origin.tag;
-            if channel.settle(delivery_tag, false) {
-                let _ = write_method(
-                    self.out.tail(),
-                    number,
-                    &BasicReject {
-                        delivery_tag,
-                        requeue: true,
-                    },
-                );
-            }
+        self.discount_held(&mut consumer);
+        if !consumer.no_ack {
+            self.return_unread(number, &mut consumer);
         }
-        self.out.commit();
-        let mut consumer = consumer;
         let Some(mut ending) = consumer.ending.take() else {
             return;
         };
@@ -345,5 +328,26 @@ impl Connection {
         self.cancelled(&consumer, ending);
         self.forget_auto_deleted(&mut consumer);
         self.release_if_settled(number);
+    }
+
+    /// What nobody has read of a consumer goes back to its queue, in order: what its gate held is read by nobody either.
+    fn return_unread(&mut self, number: u16, consumer: &mut Consumer) {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        if channel.unsettled.is_empty() {
+            return;
+        }
+        channel.role = Role::Returning;
+        while let Some(delivery) = consumer.held.pop() {
+            self.events
+                .push_back(Event::Delivery(consumer.promise, delivery));
+        }
+        let gone = consumer.queues.iter().filter(|queue| !queue.alive);
+        self.events.push_back(Event::Unread {
+            consumer: consumer.promise,
+            channel: number,
+            gone: gone.map(|queue| queue.tag.clone()).collect(),
+        });
     }
 }

@@ -139,6 +139,7 @@ impl Connection {
             channels: Channels::new(config.epoch),
             publisher: Publisher::default(),
             consumers: Default::default(),
+            gates: Default::default(),
             waiting: Default::default(),
             early: Default::default(),
             early_bytes: 0,

@@ -37,6 +37,7 @@ mod consumer;
 mod consumers;
 mod content;
 mod encode;
+mod gate;
 mod handshake;
 mod heartbeat;
 mod held;
@@ -85,6 +86,7 @@ use calls::UnderWay;
 use channels::{Channels, Expect, PUBLISHER, Role};
 use consumer::Consumer;
 use content::{Incoming, Message};
+use gate::Account;
 use handshake::State;
 use heartbeat::{Due, Heartbeat};
 use input::{Input, Next, PlainDelivery};
@@ -125,6 +127,7 @@ impl Config {
             epoch,
             tag,
             no_ack: false,
+            is_returned: false,
         }
     }
 }
@@ -142,6 +145,13 @@ pub(crate) enum Event {
     Delivery(u64, Box<Delivery>),
     /// The deliveries of a consumer that nobody has read will come again.
     Stale(u64),
+    /// A consumer is cancelled: what nobody has read of it goes back, by [`Connection::give_back`], which has to be called.
+    Unread {
+        consumer: u64,
+        channel: u16,
+        /// The tags of queues that are no more, as far as anybody knows: what came of these stays to be read.
+        gone: Vec<ShortStr>,
+    },
     /// Something for the program, and no promise.
     Changed(ConnectionEvent),
 }
@@ -213,6 +223,8 @@ pub(crate) struct Connection {
     publisher: Publisher,
     /// The channel of each consumer, by its promise.
     consumers: HashMap<u64, u16>,
+    /// What their gates hold back.
+    gates: Account,
     /// Requests that wait for a channel, or for the connection to open, by their promises: first come, first served.
     waiting: BTreeMap<u64, Request>,
     /// Publishes that wait for the connection to open.
@@ -466,7 +478,7 @@ impl Connection {
             (Expect::QosOk, Role::Publisher) => self.fence_passed(),
             (Expect::CancelOk, _) => self.cancel_ok(number),
             (Expect::RecoverOk(promise), _) => self.settled(promise, Ok(Outcome::Done)),
-            (Expect::Replaced(Some(promise)), _) => self.settled(promise, Ok(Outcome::Done)),
+            (Expect::Replaced(last), _) => self.replaced(number, last),
             _ => {}
         }
         self.fail_hopeless();
@@ -577,6 +589,7 @@ impl Connection {
             ("calls", !self.calls.is_empty()),
             ("suspended", !self.suspended.is_empty()),
             ("events", !self.events.is_empty()),
+            ("gates", !self.gates.is_empty()),
             ("early bytes", self.early_bytes > 0),
             ("bytes in line", self.publisher.line.bytes() > 0),
         ];

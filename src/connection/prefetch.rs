@@ -19,15 +19,34 @@ impl Connection {
         let Role::Consumer(consumer) = &mut channel.role else {
             return;
         };
+        // Whoever has cancelled gets no more.
+        if consumer.held.is_empty() || consumer.ending.is_some() {
+            return;
+        }
         let mut given = channel.unsettled.len() - consumer.held.len();
         while consumer.prefetch == 0 || given < usize::from(consumer.prefetch) {
-            let Some(delivery) = consumer.held.pop_front() else {
-                return;
+            let Some(delivery) = consumer.held.pop() else {
+                break;
             };
             self.events
                 .push_back(Event::Delivery(consumer.promise, delivery));
             given += 1;
         }
+        self.count_held(number);
+    }
+
+    /// The broker has ended a consumer that another has replaced; the last one settles `basic_qos`'s promise.
+    pub(super) fn replaced(&mut self, number: u16, last: Option<u64>) {
+        let Some(promise) = last else {
+            return;
+        };
+        if let Some(channel) = self.channels.get_mut(number)
+            && let Role::Consumer(consumer) = &mut channel.role
+        {
+            consumer.allow(channel.unsettled.len());
+            self.count_held(number);
+        }
+        self.settled(promise, Ok(Outcome::Done));
     }
 
     /// `basic_qos` on a consumer that runs.

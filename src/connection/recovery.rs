@@ -122,10 +122,16 @@ impl Connection {
                 self.calls.remove(&(deadline, promise));
                 self.settled(promise, Err(error.clone()));
             }
-            Role::Consumer(consumer) => {
+            Role::Consumer(mut consumer) => {
+                self.discount_held(&mut consumer);
                 self.suspend_consumer(consumer, &channel.unsettled, error);
             }
-            Role::Idle | Role::Expired | Role::Settling | Role::Publisher | Role::Replay(_) => {}
+            Role::Idle
+            | Role::Expired
+            | Role::Returning
+            | Role::Settling
+            | Role::Publisher
+            | Role::Replay(_) => {}
         }
     }
 

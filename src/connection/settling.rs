@@ -66,6 +66,9 @@ impl Connection {
         if origin.no_ack {
             return Err(Error::NoAck(origin.tag));
         }
+        if origin.is_returned {
+            return Ok(());
+        }
         let channel = self
             .channels
             .get_mut(origin.channel)
@@ -82,6 +85,59 @@ impl Connection {
         self.open_gate(origin.channel);
         self.release_if_settled(origin.channel);
         Ok(())
+    }
+
+    /// Gives deliveries of one channel that nobody has read, or will, back to their queues; in order, oldest first.
+    pub(crate) fn give_back(&mut self, number: u16, unread: &[Origin]) {
+        let is_up = self.state.is_up();
+        let has_nack = self
+            .connected
+            .as_ref()
+            .is_some_and(|broker| broker.has_capability("basic.nack"));
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        let its = |origin: &&Origin| origin.epoch == channel.epoch;
+        let tags: Vec<u64> = unread.iter().filter(its).map(|origin| origin.tag).collect();
+        let tags = tags
+            .into_iter()
+            .filter(|&tag| channel.unsettled.contains(tag));
+        let mut tags: Vec<u64> = tags.collect();
+        tags.sort_unstable();
+        // One frame for all will do where the program has none of them.
+        let multiple = has_nack && tags.len() > 1 && tags.len() == channel.unsettled.len();
+        let written = if multiple { tags.len() - 1.. } else { 0.. };
+        for &tag in tags.get(written).unwrap_or_default() {
+            channel.settle(tag, multiple);
+            let out = self.out.tail();
+            // Unlike a rejection, that does not count against a quorum queue's delivery limit, since RabbitMQ 4.3.
+            let _ = match has_nack {
+                _ if !is_up => Ok(()),
+                true => write_method(
+                    out,
+                    number,
+                    &BasicNack {
+                        delivery_tag: tag,
+                        multiple,
+                        requeue: true,
+                    },
+                ),
+                false => write_method(
+                    out,
+                    number,
+                    &BasicReject {
+                        delivery_tag: tag,
+                        requeue: true,
+                    },
+                ),
+            };
+        }
+        if matches!(channel.role, Role::Returning) {
+            channel.role = Role::Settling;
+        }
+        self.out.commit();
+        self.release_if_settled(number);
+        self.fail_hopeless();
     }
 
     /// `basic_recover`: everything that is with the user comes again.
@@ -111,6 +167,7 @@ impl Connection {
             consumer.held.clear();
             channel.unsettled.clear();
             self.events.push_back(Event::Stale(consumer.promise));
+            self.count_held(number);
         }
     }
 }

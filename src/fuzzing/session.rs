@@ -22,7 +22,7 @@ use crate::outcome::Outcome;
 use crate::recovery::Recovery;
 use crate::wire::{
     self, Arena, ContentHeader, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD,
-    FRAME_OVERHEAD, FieldTable, Method, OwnedFrame, PROTOCOL_HEADER, split_frame,
+    FRAME_OVERHEAD, FieldTable, Method, OwnedFrame, PROTOCOL_HEADER, ShortStr, split_frame,
 };
 
 /// How many steps an input may take, and how many bytes of bodies it may make up: it should not take long.
@@ -322,9 +322,29 @@ impl Session {
                     self.deliveries
                         .retain(|delivery| delivery.promise().number != promise);
                 }
+                Event::Unread {
+                    consumer,
+                    channel,
+                    gone,
+                } => self.leave_unread(consumer, channel, &gone),
                 Event::Changed(_) => {}
             }
         }
+    }
+
+    /// The program reads every other delivery.
+    fn leave_unread(&mut self, consumer: u64, channel: u16, gone: &[ShortStr]) {
+        let mut unread = Vec::new();
+        self.deliveries.retain_mut(|delivery| {
+            let origin = delivery.origin;
+            if origin.promise.number != consumer || origin.tag % 2 == 0 {
+                return true;
+            }
+            unread.push(origin);
+            delivery.origin.is_returned = gone.contains(&delivery.consumer_tag);
+            delivery.origin.is_returned
+        });
+        self.connection.give_back(channel, &unread);
     }
 
     fn settled(&mut self, promise: u64) {

@@ -161,7 +161,7 @@ pub(crate) fn consume(
             }
             Ok(None) => {}
             // The queue's leader has gone: the broker says so, and the program consumes anew.
-            Err(Error::Cancelled(CancelledBy::Broker)) => {
+            Err(Error::Cancelled(end)) if end.by == CancelledBy::Broker => {
                 ledger.cancelled.fetch_add(1, Ordering::Relaxed);
                 consumer = client.basic_consume(request.clone());
             }

@@ -244,7 +244,7 @@ fn names_that_are_no_text_are_read_as_far_as_they_are() {
     assert_eq!(delivery.routing_key, *expected);
     assert!(!format!("{delivery:?}").contains(char::is_control));
     match result(&mut client, consumer).unwrap_err() {
-        Error::Cancelled(by) => assert_eq!(by, CancelledBy::Broker),
+        Error::Cancelled(end) => assert_eq!(end.by, CancelledBy::Broker),
         error => panic!("{error}"),
     }
     result_of(&mut client, Client::close).unwrap();

@@ -412,7 +412,9 @@ impl Broker {
         let properties = FieldTable::new()
             .with(
                 "capabilities",
-                FieldTable::new().with("publisher_confirms", true),
+                FieldTable::new()
+                    .with("publisher_confirms", true)
+                    .with("basic.nack", !self.number.is_multiple_of(4)),
             )
             .with("product", "RabbitMQ")
             .with("version", "3.13.7");
@@ -1256,6 +1258,18 @@ impl Broker {
                 );
             }
         }
+    }
+
+    /// Deliveries that are out.
+    pub(super) fn unacked(&self) -> impl Iterator<Item = (Key, &Sent)> {
+        let channels = self.link.iter().flat_map(|link| &link.channels);
+        channels.flat_map(move |(&number, channel)| {
+            let keys = channel
+                .unacked
+                .keys()
+                .map(move |&tag| (self.number, number, tag));
+            keys.map(|key| (key, &self.sent[&key]))
+        })
     }
 
     /// The program has settled a delivery.

@@ -11,6 +11,7 @@
 //! - an AMQP error fails the call that caused it, and no other;
 //! - all that is written are whole frames, not too large, on channels that are open, for consumers that are there;
 //! - what the broker is told of a delivery is what the program said of it;
+//! - of a consumer that is cancelled nothing stays locked but what the program has read, and for that only its channel;
 //! - nothing hangs: when all is delivered and all timers have run, every promise is settled; and when the connection is
 //!   over, nothing is left in any table of it.
 //!
@@ -165,6 +166,7 @@ impl Simulation {
         self.settle_down();
         self.program.check_settled();
         self.broker.check_settled();
+        self.program.check_locks(&self.broker, &self.connection);
         if !self.connection.is_over() {
             self.close();
             self.settle_down();
@@ -451,8 +453,16 @@ impl Simulation {
                 Event::Delivery(promise, delivery) => {
                     self.program.delivered(promise, *delivery, &self.broker);
                 }
-                // The program takes deliveries as they come: none is unread.
-                Event::Stale(_) | Event::Changed(_) => {}
+                Event::Stale(consumer) => self.program.forget_unread(consumer),
+                Event::Unread {
+                    consumer,
+                    channel,
+                    gone,
+                } => {
+                    let unread = self.program.give_back(consumer, &gone);
+                    self.connection.give_back(channel, &unread);
+                }
+                Event::Changed(_) => {}
             }
         }
     }

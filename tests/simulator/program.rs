@@ -1,11 +1,12 @@
 //! The program: its calls, its promises, and what it may expect of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::body_of;
 use super::broker::{self, Broker, Fate, Key, SERVICE};
 use super::rng::Rng;
+use crate::connection::channels::Role;
 use crate::connection::{Connection, Request, Sending, Settle};
 use crate::error::{Error, Result};
 use crate::message::{Delivery, Message, Origin};
@@ -14,6 +15,7 @@ use crate::options::{
     QueueDelete, Requeue,
 };
 use crate::outcome::Outcome;
+use crate::wire::ShortStr;
 
 pub(super) const QUEUES: &[&str] = &["a", "b", "c", "d"];
 const EXCHANGES: &[&str] = &["x", "y", "amq.fanout"];
@@ -62,6 +64,8 @@ pub(super) struct Program {
     /// How many deliveries each consumer's queue has had on that connection.
     counts: BTreeMap<(u32, u64, usize), u64>,
     held: Vec<Held>,
+    /// Deliveries that have come, and have not been read.
+    unread: BTreeMap<u64, VecDeque<(Held, Delivery)>>,
     succeeded: Vec<u64>,
     not_sent: Vec<u64>,
     /// Publishes that were told a definite failure.
@@ -84,6 +88,7 @@ impl Program {
             recovered: BTreeSet::new(),
             counts: BTreeMap::new(),
             held: Vec::new(),
+            unread: BTreeMap::new(),
             succeeded: Vec::new(),
             not_sent: Vec::new(),
             refused: Vec::new(),
@@ -166,6 +171,7 @@ impl Program {
             }
             69..72 => self.call(connection, rng, now),
             72..77 => self.of_consumer(connection, rng),
+            77..84 => self.read(connection, rng),
             _ => self.settle(connection, broker, rng),
         }
     }
@@ -338,6 +344,71 @@ impl Program {
         format!("{:?} {how:?}", held.key)
     }
 
+    /// Reads one delivery, or all there are, of some consumer.
+    fn read(&mut self, connection: &mut Connection, rng: &mut Rng) -> String {
+        let Some(consumer) = rng.one(self.unread.keys().copied()) else {
+            return String::new();
+        };
+        let count = if rng.percent(50) { 1 } else { usize::MAX };
+        let unread = self.unread.entry(consumer).or_default();
+        for (held, delivery) in unread.drain(..count.min(unread.len())) {
+            if delivery.origin.is_returned {
+                // It has gone back already, and an acknowledgement does nothing.
+                let acked = connection.settle(delivery.origin, Settle::Ack { multiple: false });
+                assert!(acked.is_ok(), "{held:?}: {acked:?}");
+            } else if !delivery.origin.no_ack {
+                self.held.push(held);
+            }
+        }
+        if unread.is_empty() {
+            self.unread.remove(&consumer);
+        }
+        format!("reads {consumer}")
+    }
+
+    /// The deliveries of a consumer come again.
+    pub(super) fn forget_unread(&mut self, consumer: u64) {
+        self.unread.remove(&consumer);
+    }
+
+    /// A consumer is cancelled.
+    pub(super) fn give_back(&mut self, consumer: u64, gone: &[ShortStr]) -> Vec<Origin> {
+        let mut unread = self.unread.remove(&consumer).unwrap_or_default();
+        let origins = unread.iter().map(|(_, delivery)| delivery.origin);
+        let origins = origins.collect();
+        unread.retain_mut(|(_, delivery)| {
+            delivery.origin.is_returned = true;
+            gone.contains(&delivery.consumer_tag)
+        });
+        if !unread.is_empty() {
+            self.unread.insert(consumer, unread);
+        }
+        origins
+    }
+
+    /// Nothing is under way: of what has ended only that is locked which the program has read, and only for that is a
+    /// channel kept.
+    pub(super) fn check_locks(&self, broker: &Broker, connection: &Connection) {
+        for (key, sent) in broker.unacked() {
+            let promise = sent.consumer.map(|(promise, ..)| promise);
+            let has_ended = promise.is_some_and(|promise| self.settled.contains(&promise));
+            let is_held = self.held.iter().any(|held| held.key == key);
+            assert!(is_held || !has_ended, "{key:?} stays locked: {sent:?}");
+        }
+        for (number, channel) in connection.channels.open_channels() {
+            let is_its =
+                |held: &Held| (held.origin.channel, held.origin.epoch) == (number, channel.epoch);
+            match channel.role {
+                Role::Returning => panic!("channel {number} waits for what is unread"),
+                Role::Settling => assert!(
+                    self.held.iter().any(is_its),
+                    "channel {number} stays taken for nothing"
+                ),
+                _ => {}
+            }
+        }
+    }
+
     pub(super) fn close(&mut self, connection: &mut Connection) {
         let promise = self.promise(Kind::Close);
         connection.close(promise);
@@ -357,6 +428,12 @@ impl Program {
         let may_skip = self.recovered.contains(&promise) && count > *seen;
         assert!(is_next || may_skip, "consumer {promise} missed a delivery");
         *seen = count;
+        if !delivery.origin.no_ack
+            && let Some(held) = self.held.pop()
+        {
+            let unread = self.unread.entry(promise).or_default();
+            unread.push_back((held, delivery));
+        }
     }
 
     /// A delivery is what the broker sent.

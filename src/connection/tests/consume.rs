@@ -14,7 +14,7 @@ use crate::wire::{
 };
 
 #[track_caller]
-fn expect_qos(script: &mut Script, prefetch_count: u16) {
+pub(super) fn expect_qos(script: &mut Script, prefetch_count: u16) {
     script.expect(
         2,
         BasicQos {
@@ -25,7 +25,7 @@ fn expect_qos(script: &mut Script, prefetch_count: u16) {
 }
 
 #[track_caller]
-fn expect_consume(script: &mut Script, queue: &str, tag: &str, no_ack: bool) {
+pub(super) fn expect_consume(script: &mut Script, queue: &str, tag: &str, no_ack: bool) {
     let consume = BasicConsume {
         queue: queue.as_bytes(),
         consumer_tag: tag.as_bytes(),
@@ -36,7 +36,7 @@ fn expect_consume(script: &mut Script, queue: &str, tag: &str, no_ack: bool) {
 }
 
 #[track_caller]
-fn expect_cancel(script: &mut Script, tag: &str) {
+pub(super) fn expect_cancel(script: &mut Script, tag: &str) {
     script.expect(
         2,
         BasicCancel {
@@ -46,7 +46,7 @@ fn expect_cancel(script: &mut Script, tag: &str) {
     );
 }
 
-fn consume_ok(script: &mut Script, tag: &str) {
+pub(super) fn consume_ok(script: &mut Script, tag: &str) {
     script.send(
         2,
         BasicConsumeOk {
@@ -55,7 +55,7 @@ fn consume_ok(script: &mut Script, tag: &str) {
     );
 }
 
-fn cancel_ok(script: &mut Script, tag: &str) {
+pub(super) fn cancel_ok(script: &mut Script, tag: &str) {
     script.send(
         2,
         BasicCancelOk {
@@ -65,14 +65,14 @@ fn cancel_ok(script: &mut Script, tag: &str) {
 }
 
 /// The first promise of a script, and so the consumer's here.
-const CONSUMER: u64 = 2;
+pub(super) const CONSUMER: u64 = 2;
 
 /// A script with a consumer on channel 2, with the tags 2.0., 2.1. and so on.
-fn consuming(request: impl Into<ConsumeMulti>) -> Script {
+pub(super) fn consuming(request: impl Into<ConsumeMulti>) -> Script {
     consuming_with(ClientOptions::new(), request)
 }
 
-fn consuming_with(options: ClientOptions, request: impl Into<ConsumeMulti>) -> Script {
+pub(super) fn consuming_with(options: ClientOptions, request: impl Into<ConsumeMulti>) -> Script {
     let request = request.into();
     let mut script = Script::connected_with(options);
     assert_eq!(script.consume(request.clone()), CONSUMER);
@@ -93,19 +93,19 @@ fn consuming_with(options: ClientOptions, request: impl Into<ConsumeMulti>) -> S
     script
 }
 
-fn two_queues(prefetch: u16) -> ConsumeMulti {
+pub(super) fn two_queues(prefetch: u16) -> ConsumeMulti {
     ConsumeMulti::new(["a", "b"]).prefetch_count(prefetch)
 }
 
 /// The bodies that have come for the consumer.
-fn bodies(deliveries: &[Delivery]) -> Vec<String> {
+pub(super) fn bodies(deliveries: &[Delivery]) -> Vec<String> {
     deliveries
         .iter()
         .map(|delivery| delivery.body_str().into_owned())
         .collect()
 }
 
-fn one(script: &mut Script) -> Delivery {
+pub(super) fn one(script: &mut Script) -> Delivery {
     let mut deliveries = script.deliveries(CONSUMER);
     assert_eq!(deliveries.len(), 1, "{deliveries:?}");
     deliveries.remove(0)
@@ -388,15 +388,14 @@ fn a_delivery_does_not_outlive_its_channel() {
 #[test]
 fn cancel_ends_the_consumer_and_frees_its_channel() {
     let mut script = consuming(Consume::new("work").consumer_tag(""));
-    let cancelled = script.cancel(CONSUMER);
-    expect_cancel(&mut script, "2.0.");
-    // What was under way may still come.
     script.deliver(2, "2.0.", 1, "last");
     let last = one(&mut script);
+    let cancelled = script.cancel(CONSUMER);
+    expect_cancel(&mut script, "2.0.");
     cancel_ok(&mut script, "2.0.");
     assert_matches!(
         script.result(CONSUMER),
-        Some(Err(Error::Cancelled(CancelledBy::Client)))
+        Some(Err(Error::Cancelled(end))) if end.by == CancelledBy::Client
     );
     assert_matches!(
         script.result(cancelled),
@@ -436,8 +435,9 @@ fn cancel_puts_back_what_the_user_has_not_seen() {
     for delivery_tag in [2, 3] {
         script.expect(
             2,
-            BasicReject {
+            BasicNack {
                 delivery_tag,
+                multiple: false,
                 requeue: true,
             },
         );
@@ -445,7 +445,7 @@ fn cancel_puts_back_what_the_user_has_not_seen() {
     script.expect_nothing();
     assert_matches!(
         script.result(CONSUMER),
-        Some(Err(Error::Cancelled(CancelledBy::Client)))
+        Some(Err(Error::Cancelled(end))) if end.by == CancelledBy::Client
     );
     assert_matches!(
         script.result(cancelled),
@@ -511,7 +511,7 @@ fn a_cancel_while_the_consumer_waits_for_a_channel_is_done_at_once() {
     let cancelled = script.cancel(consumer);
     assert_matches!(
         script.result(consumer),
-        Some(Err(Error::Cancelled(CancelledBy::Client)))
+        Some(Err(Error::Cancelled(end))) if end.by == CancelledBy::Client
     );
     assert_matches!(script.result(cancelled), Some(Ok(Outcome::CancelOk(_))));
     script.send(2, ChannelOpenOk::default());
@@ -539,6 +539,8 @@ fn the_brokers_cancel_of_one_queue_ends_the_others() {
     let mut script = consuming(two_queues(1));
     script.deliver(2, "2.1.", 1, "seen");
     script.deliver(2, "2.1.", 2, "held");
+    let seen = one(&mut script);
+    assert_eq!(seen.body, "seen");
     script.send(
         2,
         BasicCancel {
@@ -552,14 +554,15 @@ fn the_brokers_cancel_of_one_queue_ends_the_others() {
     cancel_ok(&mut script, "2.1.");
     script.expect(
         2,
-        BasicReject {
+        BasicNack {
             delivery_tag: 2,
+            multiple: false,
             requeue: true,
         },
     );
     assert_matches!(
         script.result(CONSUMER),
-        Some(Err(Error::Cancelled(CancelledBy::Broker)))
+        Some(Err(Error::Cancelled(end))) if end.by == CancelledBy::Broker
     );
 }
 
@@ -576,7 +579,7 @@ fn the_brokers_cancel_of_the_only_queue_needs_no_answer() {
     script.expect_nothing();
     assert_matches!(
         script.result(CONSUMER),
-        Some(Err(Error::Cancelled(CancelledBy::Broker)))
+        Some(Err(Error::Cancelled(end))) if end.by == CancelledBy::Broker
     );
     script.declare("a");
     script.expect(2, wire_declare("a"));
@@ -599,7 +602,7 @@ fn the_brokers_cancel_before_the_start_leaves_nothing_waiting() {
     consume_ok(&mut script, "2.0.");
     assert_matches!(
         script.result(CONSUMER),
-        Some(Err(Error::Cancelled(CancelledBy::Broker)))
+        Some(Err(Error::Cancelled(end))) if end.by == CancelledBy::Broker
     );
     assert_matches!(script.result(raised), Some(Err(Error::UnknownPromise(_))));
     assert_matches!(script.result(cancelled), Some(Ok(Outcome::CancelOk(_))));
@@ -622,7 +625,7 @@ fn a_cancel_by_both_at_once_ends_as_the_clients() {
     cancel_ok(&mut script, "2.0.");
     assert_matches!(
         script.result(CONSUMER),
-        Some(Err(Error::Cancelled(CancelledBy::Client)))
+        Some(Err(Error::Cancelled(end))) if end.by == CancelledBy::Client
     );
     assert_matches!(script.result(cancelled), Some(Ok(Outcome::CancelOk(_))));
 }
@@ -662,8 +665,9 @@ fn another_prefetch_starts_new_consumers_before_the_old_ones_end() {
     cancel_ok(&mut script, "2.1.~1");
     script.expect(
         2,
-        BasicReject {
+        BasicNack {
             delivery_tag: 4,
+            multiple: false,
             requeue: true,
         },
     );

@@ -28,3 +28,4 @@ mod saved;
 mod scale;
 mod script;
 mod split;
+mod unread;

@@ -111,7 +111,7 @@ fn a_consumer_without_a_channel_can_be_cancelled_and_has_nothing_to_recover() {
         assert_matches!(script.result(cancelled), Some(Ok(Outcome::CancelOk(_))));
         assert_matches!(
             script.result(consumer),
-            Some(Err(Error::Cancelled(CancelledBy::Client)))
+            Some(Err(Error::Cancelled(end))) if end.by == CancelledBy::Client
         );
     }
     script.reconnect();

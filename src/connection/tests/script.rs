@@ -17,7 +17,7 @@ use crate::recovery::{ConnectionEvent, Recovery};
 use crate::wire::{
     self, Arena, BasicDeliver, ConnectionOpenOk, ConnectionStart, ConnectionTune, ContentHeader,
     FRAME_BODY, FRAME_HEADER, FRAME_METHOD, FieldTable, Method, OwnedFrame, PROTOCOL_HEADER,
-    Properties, WireMethod, begin_frame, end_frame, split_frame, write_method,
+    Properties, ShortStr, WireMethod, begin_frame, end_frame, split_frame, write_method,
 };
 
 /// The promise of the connection's opening.
@@ -94,9 +94,12 @@ impl Script {
 
     /// The handshake, on both sides; the client's is looked at elsewhere.
     pub(super) fn connect(&mut self, tune: ConnectionTune) {
+        self.connect_to(&server_properties("3.13.7"), tune);
+    }
+
+    pub(super) fn connect_to(&mut self, properties: &FieldTable, tune: ConnectionTune) {
         self.expect_bytes(PROTOCOL_HEADER);
-        let properties = server_properties("3.13.7");
-        self.send(0, start(&properties));
+        self.send(0, start(properties));
         self.frame();
         self.send(0, tune);
         self.frame();
@@ -378,6 +381,20 @@ impl Script {
         );
     }
 
+    /// A consumer is cancelled: what no test has taken goes back.
+    fn give_back(&mut self, consumer: u64, channel: u16, gone: &[ShortStr]) {
+        let mut unread = Vec::new();
+        self.deliveries.retain_mut(|(promise, delivery)| {
+            if *promise != consumer {
+                return true;
+            }
+            unread.push(delivery.origin);
+            delivery.origin.is_returned = gone.contains(&delivery.consumer_tag);
+            delivery.origin.is_returned
+        });
+        self.connection.give_back(channel, &unread);
+    }
+
     /// Takes the events. No promise may get two results, and none a delivery after its result.
     pub(super) fn collect(&mut self) {
         while let Some(event) = self.connection.poll_event() {
@@ -397,6 +414,11 @@ impl Script {
                     self.deliveries.push((promise, *delivery));
                 }
                 Event::Stale(promise) => self.deliveries.retain(|(its, _)| *its != promise),
+                Event::Unread {
+                    consumer,
+                    channel,
+                    gone,
+                } => self.give_back(consumer, channel, &gone),
                 Event::Changed(change) => self.changes.push(change),
             }
         }
@@ -414,7 +436,9 @@ pub(super) fn server_properties(version: &str) -> FieldTable {
     FieldTable::new()
         .with(
             "capabilities",
-            FieldTable::new().with("publisher_confirms", true),
+            FieldTable::new()
+                .with("publisher_confirms", true)
+                .with("basic.nack", true),
         )
         .with("product", "RabbitMQ")
         .with("version", version)
