@@ -18,8 +18,7 @@ use crate::wire::ShortStr;
 /// ```
 ///
 /// # What happens
-/// When the connection is lost, or the broker closes it because it shuts down (320) or is in trouble of its own (541),
-/// the client connects again while the program waits or loops, to the next host if there are
+/// When the connection is lost, or the broker closes it, the client connects again while the program waits or loops, to the next host if there are
 /// [several](crate::ClientOptions::hosts), with growing pauses. Then, in this order:
 /// - it declares again what this client has declared and not deleted: exchanges, queues, bindings. A queue whose name the
 ///   broker made gets a new name; its bindings and consumers follow, and so do later requests and publishes of this
@@ -50,9 +49,16 @@ use crate::wire::ShortStr;
 /// `no_ack`); to settle one that it had is refused with [`Error::StaleDelivery`], and settles nothing else. A consumer of
 /// a stream goes on behind the last delivery up to which all were acknowledged.
 ///
+/// # A request that ends the connection
+/// The broker closes the connection for some errors (a queue of a kind that it refuses, an exchange of a type that it does
+/// not know), and names the kind of request. If one such request was under way, it fails with that error, and the rest
+/// goes on: a declaration of before is in [`Restored::failed`]. If several may have been it, or the broker names nothing,
+/// what was under way on one dying connection after another is sent one at a time, and what a connection dies of again
+/// fails: a publish with [`Error::OutcomeUnknown`].
+///
 /// # What ends it
-/// [`Client::close`](crate::Client::close); the [`limit`](Self::limit); a login that the broker refuses; and any other
-/// error that closes the connection, for that was the program's own doing. Then every promise fails with the cause.
+/// [`Client::close`](crate::Client::close); the [`limit`](Self::limit); a login that the broker refuses. Then every promise
+/// fails with the cause, and the program is told ([`ConnectionEvent::GivenUp`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovery {

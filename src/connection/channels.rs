@@ -274,6 +274,11 @@ impl Channels {
         })
     }
 
+    /// All that are open.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Channel> {
+        self.channels.iter().flatten()
+    }
+
     /// The most channels for requests.
     pub(crate) fn capacity(&self) -> u16 {
         self.max.saturating_sub(PUBLISHER)

@@ -1,6 +1,7 @@
 //! What a consumer is: its queues, their tags, its gate. What goes on with it is in `consumers.rs`.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::BytesMut;
 
@@ -142,6 +143,11 @@ pub(crate) struct Consumer {
     pub(super) ending: Option<Ending>,
     /// Whether it had another channel before a loss.
     pub(super) restarted: bool,
+    /// Whether the broker has ever started it.
+    pub(super) ran: bool,
+    /// How often it has ended a connection since, and when it may be tried again.
+    pub(super) strikes: u32,
+    pub(super) not_before: Option<Instant>,
 }
 
 /// What waits for a consumer to have started.
@@ -210,6 +216,9 @@ impl Consumer {
             later: VecDeque::new(),
             ending: None,
             restarted: false,
+            ran: false,
+            strikes: 0,
+            not_before: None,
         }
     }
 

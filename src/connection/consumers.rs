@@ -191,6 +191,7 @@ impl Connection {
         };
         queue.starting = false;
         consumer.starting = consumer.starting.saturating_sub(1);
+        consumer.ran = true;
         channel.expected(|expect| *expect == Expect::ConsumeOk);
         self.do_what_waited(number);
     }

@@ -130,6 +130,7 @@ impl Connection {
             now: config.now,
             topology: Topology::default(),
             replay: Replay::default(),
+            blame: Default::default(),
             suspended: Default::default(),
             secrets: Default::default(),
             calls: Default::default(),
@@ -486,6 +487,9 @@ impl Connection {
             from_broker: false,
         };
         let error = Error::from_reply(reply.clone());
+        if self.will_recover(&error) {
+            self.look_into(&error);
+        }
         self.take_back_unsent(&error);
         let text = reply.text.as_bytes();
         let close = ConnectionClose {

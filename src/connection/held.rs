@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::Connection;
+use super::blame::Item;
 use super::channels::{Expect, PUBLISHER};
 use super::publisher::{BASIC, InFlight, MARK, lost};
 use super::requests::check_frame;
@@ -51,6 +52,8 @@ pub(super) struct Line {
     bytes: usize,
     /// How much of it goes out at once.
     batch: usize,
+    /// Whether the next batch is a single one.
+    then_one: bool,
     /// The tag of the last one that has gone out of it, on this channel.
     last: u64,
     /// The tag in front of the fence, while its answer is outstanding.
@@ -63,6 +66,7 @@ impl Default for Line {
             line: VecDeque::new(),
             bytes: 0,
             batch: usize::MAX,
+            then_one: false,
             last: 0,
             fence: None,
         }
@@ -72,6 +76,11 @@ impl Default for Line {
 impl Line {
     pub(super) fn is_empty(&self) -> bool {
         self.line.is_empty()
+    }
+
+    /// Whether the broker has yet to say that it has handled a batch.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fence.is_some()
     }
 
     /// Bytes of this process.
@@ -99,6 +108,7 @@ impl Line {
     fn channel_gone(&mut self) {
         self.last = 0;
         self.fence = None;
+        self.then_one = false;
     }
 }
 
@@ -346,7 +356,10 @@ impl Connection {
     /// The broker has handled everything in front of the fence.
     pub(super) fn fence_passed(&mut self) {
         let line = &mut self.publisher.line;
-        line.batch = line.batch.saturating_mul(2);
+        line.batch = match std::mem::take(&mut line.then_one) {
+            true => 1,
+            false => line.batch.saturating_mul(2),
+        };
         if let Some(tag) = line.fence.take() {
             self.publisher.handled_up_to(tag);
         }
@@ -363,6 +376,36 @@ impl Connection {
         });
         let entries: Vec<InFlight> = entries.collect();
         self.hold_again(entries.into_iter());
+    }
+
+    /// Sends one of what is suspect, and the next when the broker has handled that.
+    pub(super) fn release_held_carefully(&mut self) {
+        let line = &mut self.publisher.line;
+        let is_suspect = |held: &Held| self.blame.suspects(&Item::Promise(held.promise));
+        // What a broker has handled before is innocent, though its confirm was lost.
+        line.batch = match line.line.iter().position(is_suspect) {
+            None | Some(0) => 1,
+            Some(index) => {
+                line.then_one = true;
+                line.line.range(..index).map(Held::cost).sum()
+            }
+        };
+        self.release_held();
+    }
+
+    /// Fails a publish that waits, because the connection died of it.
+    pub(super) fn convict_publish(&mut self, promise: u64, error: &Error, is_certain: bool) {
+        let line = &mut self.publisher.line;
+        let index = line.line.iter().position(|held| held.promise == promise);
+        if let Some(held) = index.and_then(|index| line.line.remove(index)) {
+            line.bytes -= held.size();
+            let error = if is_certain {
+                error.clone()
+            } else {
+                lost(held.sent_before, error)
+            };
+            self.settled(promise, Err(error));
+        }
     }
 
     /// How many publishes wait.

@@ -26,9 +26,11 @@
 //! calls, `content` puts messages together, `publisher` (with `suspects` and `held`) and `consumers` (with `consumer`, `prefetch`
 //! and `settling`) have the two long-lived kinds of channel, `output` is the bytes to be written, `heartbeat` the timers,
 //! `blocked` the times when the broker takes no messages, `calls` requests that wait for a reply from another program.
-//! `recovery`, `replay`, `restart` and `topology` (with `bindings`) carry all of it over to another socket.
+//! `recovery`, `replay`, `restart` and `topology` (with `bindings`) carry all of it over to another socket, and `blame`
+//! sees to it that not every socket is killed by the same.
 
 mod bindings;
+mod blame;
 mod blocked;
 mod body;
 mod calls;
@@ -81,6 +83,7 @@ use crate::wire::{
     BasicDeliver, ChannelFlowOk, DecodeError, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT,
     FRAME_METHOD, Frame, FrameError, Method, ShortStr, begin_frame, end_frame, write_method,
 };
+use blame::Blame;
 use blocked::Blocked;
 use calls::UnderWay;
 use channels::{Channels, Expect, PUBLISHER, Role};
@@ -246,6 +249,8 @@ pub(crate) struct Connection {
     topology: Topology,
     /// The making anew of all that was there before a loss.
     replay: Replay,
+    /// What connections have died of.
+    blame: Blame,
     /// Consumers without a channel, with the reason why they have none.
     suspended: VecDeque<(Consumer, Error)>,
     /// Why it is over, once it is.
@@ -326,7 +331,11 @@ impl Connection {
                 }
                 let method = Method::decode(payload)?;
                 self.handle_method(channel, &method)
-                    .map_err(|violation| violation.of(method.id()))
+                    .map_err(|violation| violation.of(method.id()))?;
+                if self.blame.is_careful() {
+                    self.go_on_carefully();
+                }
+                Ok(())
             }
             FRAME_HEADER | FRAME_BODY => self.handle_content(channel, kind, payload),
             FRAME_HEARTBEAT => Ok(()),

@@ -430,6 +430,20 @@ impl Connection {
         }
     }
 
+    /// Publishes that the broker has not handled, as far as is known: promises, whether an earlier connection may have
+    /// taken them, and whether they are with the socket.
+    pub(super) fn publishes_under_way(&self) -> impl Iterator<Item = (u64, bool, bool)> {
+        let Publisher {
+            first_tag, handled, ..
+        } = self.publisher;
+        let entries = (first_tag..).zip(&self.publisher.in_flight);
+        let open = entries.filter(move |(tag, entry)| *tag > handled && !entry.settled);
+        open.map(|(_, entry)| {
+            let is_sent = !self.out.is_unsent(&entry.span);
+            (entry.promise, entry.sent_before, is_sent)
+        })
+    }
+
     /// The connection has gone: what is known of each publish.
     pub(crate) fn publisher_lost(&mut self, error: &Error) {
         for (_, entry) in self.publisher.take_unsettled() {

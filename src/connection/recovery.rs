@@ -43,6 +43,7 @@ impl Connection {
     /// The end of the socket: of the connection too, unless there will be another.
     pub(super) fn finish(&mut self, error: &Error) {
         if self.will_recover(error) {
+            self.look_into(error);
             self.suspend(error);
         } else {
             self.end(error);
@@ -62,11 +63,8 @@ impl Connection {
             State::Start | State::Tune | State::Opening => {
                 !(by_broker && matches!(error, Error::AccessRefused(_)))
             }
-            State::Recovering | State::Open => match error {
-                Error::ConnectionBroken(_) => true,
-                Error::ConnectionForced(_) | Error::InternalError(_) => by_broker,
-                _ => false,
-            },
+            // Whatever has ended it: what it was fails by itself (`blame.rs`).
+            State::Recovering | State::Open => true,
         }
     }
 
@@ -83,7 +81,6 @@ impl Connection {
         self.failure = Some(error.clone());
         self.heartbeat.stop();
         self.blocked = None;
-        self.replay = Replay::default();
         let mut repeated = Vec::new();
         for channel in self.channels.drain() {
             self.suspend_channel(channel, error, &mut repeated);
@@ -93,6 +90,8 @@ impl Connection {
         for promise in std::mem::take(&mut self.secrets) {
             self.settled(promise, Err(error.clone()));
         }
+        self.convict();
+        self.replay = Replay::default();
     }
 
     fn suspend_channel(

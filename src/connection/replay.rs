@@ -9,9 +9,10 @@
 //!
 //! Publishes must not overtake what they are for: what finds no queue is confirmed, and lost. So they wait for it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::blame::Item;
 use super::channels::{Expect, Role};
 use super::handshake::State;
 use super::topology::{Plan, Step};
@@ -79,6 +80,16 @@ impl Replay {
         self.pending.get(queue)
     }
 
+    /// When it began.
+    pub(super) fn began(&self) -> Option<Instant> {
+        self.began
+    }
+
+    /// How many steps have not been tried.
+    pub(super) fn left(&self) -> usize {
+        self.plan.iter().map(VecDeque::len).sum()
+    }
+
     /// Whether publishes wait.
     pub(super) fn holds_publishes(&self) -> bool {
         self.holds_publishes
@@ -125,10 +136,34 @@ impl Connection {
             until: self.now.checked_add(recovery.limit),
             ..Replay::default()
         };
+        self.blame.begin();
+        self.leave_out_refused();
         self.go_on_replaying();
+        self.go_on_carefully();
     }
 
-    fn go_on_replaying(&mut self) {
+    /// What has killed a connection is not declared again; what may have comes last.
+    fn leave_out_refused(&mut self) {
+        let mut refused = Vec::new();
+        for steps in &mut self.replay.plan {
+            steps.retain(|step| match self.blame.refused(step) {
+                Some(error) => {
+                    refused.push((step.clone(), error.clone()));
+                    false
+                }
+                None => true,
+            });
+            if self.blame.is_careful() {
+                let is_suspect = |step: &Step| self.blame.suspects(&Item::Step(step.key()));
+                steps.make_contiguous().sort_by_cached_key(is_suspect);
+            }
+        }
+        for (step, error) in refused {
+            self.report(&step, error);
+        }
+    }
+
+    pub(super) fn go_on_replaying(&mut self) {
         while let Some(steps) = self.replay.plan.get_mut(self.replay.phase) {
             let Some(step) = steps.pop_front() else {
                 if self.replay.outstanding > 0 {
@@ -142,6 +177,10 @@ impl Connection {
             {
                 self.replay.put_off(step, error, true);
                 continue;
+            }
+            if !self.blame.may_start(|| Item::Step(step.key())) {
+                self.replay.plan[self.replay.phase].push_front(step);
+                return;
             }
             match self.channels.acquire() {
                 Some((channel, is_new)) => self.start_step(step, channel, is_new),
@@ -319,7 +358,7 @@ impl Connection {
 
     /// Publishes what was kept, and what came since, unless something has to come first.
     pub(super) fn go_on_publishing(&mut self) {
-        if !self.state.is_open() || self.blocked.is_some() || self.replay.holds_publishes {
+        if !self.state.is_open() || self.blocked.is_some() || self.publishes_wait() {
             return;
         }
         self.release_all_held();
@@ -356,7 +395,8 @@ impl Connection {
             }
             self.replay.plan = plan;
             self.replay.phase = 0;
-            return self.go_on_replaying();
+            self.go_on_replaying();
+            return self.go_on_carefully();
         }
         for pending in again {
             self.report(&pending.step, pending.error);

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Connection;
+use super::blame::Item;
 use super::channels::{Calling, Expect, Role};
 use super::consumer::Consumer;
 use super::encode::Target;
@@ -191,7 +192,7 @@ impl Connection {
             return self.settled(number, Err(Error::NotSent(Box::new(error))));
         }
         match self.state {
-            State::Open if self.blocked.is_none() && !self.replay.holds_publishes() => {
+            State::Open if self.blocked.is_none() && !self.publishes_wait() => {
                 self.publish_now(number, exchange, routing_key, message)
             }
             State::Closing | State::Over => {
@@ -212,7 +213,7 @@ impl Connection {
 
     /// The broker takes messages: everything from before, in the order of the calls.
     pub(super) fn serve_early(&mut self) {
-        if self.blocked.is_some() || self.replay.holds_publishes() {
+        if self.blocked.is_some() || self.publishes_wait() {
             return self.serve_waiting();
         }
         self.early_bytes = 0;
@@ -243,6 +244,9 @@ impl Connection {
             .first_key_value()
             .is_some_and(|(number, _)| *number < promise)
         {
+            if !self.may_serve_next() {
+                return;
+            }
             let Some((channel, is_new)) = self.channel_for_next() else {
                 return;
             };
@@ -250,6 +254,17 @@ impl Connection {
                 self.start(number, request, channel, is_new);
             }
         }
+    }
+
+    /// Whether the next one that waits may have been the death of a connection, and has to wait.
+    fn may_serve_next(&mut self) -> bool {
+        let next = self.waiting.first_key_value();
+        next.is_none_or(|(&number, _)| self.blame.may_start(|| Item::Promise(number)))
+    }
+
+    /// Whether something has to come before any further publish.
+    pub(super) fn publishes_wait(&self) -> bool {
+        self.replay.holds_publishes() || self.blame.is_careful()
     }
 
     /// A channel for the next one that waits: its own; or, for a call, one with few calls under way.
@@ -269,7 +284,11 @@ impl Connection {
 
     /// Those who wait when no channel will come free by itself would wait for ever.
     pub(super) fn fail_hopeless(&mut self) {
-        if self.waiting.is_empty() || !self.state.is_open() || self.channels.is_busy() {
+        if self.waiting.is_empty()
+            || !self.state.is_open()
+            || self.channels.is_busy()
+            || self.blame.is_careful()
+        {
             return;
         }
         let error = Error::NoFreeChannel(self.channels.capacity());

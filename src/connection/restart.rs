@@ -1,6 +1,7 @@
 //! Consumers that have lost their channels, and get others.
 
 use super::Connection;
+use super::blame::Item;
 use super::consumer::Consumer;
 use super::replay::is_refusal;
 use crate::error::{Error, Result};
@@ -9,7 +10,19 @@ use crate::wire::{ChannelOpen, write_method};
 impl Connection {
     /// Starts the consumers that were lost with their channels, as far as their queues are there.
     pub(super) fn start_suspended(&mut self) {
-        for (mut consumer, _) in std::mem::take(&mut self.suspended) {
+        if self.blame.is_careful() {
+            let is_suspect = |(consumer, _): &(Consumer, Error)| {
+                self.blame.suspects(&Item::Promise(consumer.promise))
+            };
+            let suspended = self.suspended.make_contiguous();
+            suspended.sort_by_cached_key(is_suspect);
+        }
+        for (mut consumer, error) in std::mem::take(&mut self.suspended) {
+            let is_early = consumer.not_before.is_some_and(|time| self.now < time);
+            if is_early || !self.blame.may_start(|| Item::Promise(consumer.promise)) {
+                self.suspended.push_back((consumer, error));
+                continue;
+            }
             for name in consumer.queue_names() {
                 self.topology.follow_name(name);
             }
@@ -56,6 +69,7 @@ impl Connection {
         error: &Error,
     ) -> Option<Consumer> {
         if !consumer.restarted
+            || !consumer.ran
             || consumer.starting == 0
             || !self.state.is_up()
             || !self.replay.may_retry(self.now)

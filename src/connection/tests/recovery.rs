@@ -555,15 +555,10 @@ fn what_was_to_be_tried_again_does_not_keep_a_closing_connection_awake() {
     assert_eq!(script.connection.poll_timeout(), None);
 }
 
+/// Whatever it was: what has killed the connection fails by itself.
 #[test]
-fn only_the_brokers_own_trouble_is_recovered_from() {
-    for (code, recovers) in [
-        (320, true),
-        (541, true),
-        (530, false),
-        (501, false),
-        (540, false),
-    ] {
+fn every_end_of_an_open_connection_is_recovered_from() {
+    for code in [320, 402, 501, 503, 506, 530, 540, 541] {
         let mut script = recovering();
         let consumer = consume(&mut script, Consume::new("q"));
         let close = ConnectionClose {
@@ -573,8 +568,28 @@ fn only_the_brokers_own_trouble_is_recovered_from() {
         };
         script.send(0, close);
         script.expect(0, ConnectionCloseOk {});
-        assert_eq!(script.connection.is_suspended(), recovers, "{code}");
-        assert_eq!(script.result(consumer).is_some(), !recovers, "{code}");
+        assert!(script.connection.is_suspended(), "{code}");
+        assert_matches!(script.result(consumer), None);
+    }
+}
+
+/// A peer that breaks the protocol is told so, and left; its successor may do better.
+#[test]
+fn a_peers_violation_is_a_loss_like_any_other() {
+    let mut script = recovering();
+    let consumer = consume(&mut script, Consume::new("q"));
+    let published = script.publish("", "q", "1");
+    script.methods();
+    let unsent = script.publish("", "q", "2");
+    script.send(2, ExchangeDeclareOk {});
+    assert_eq!(script.methods(), ["0 connection.close"]);
+    assert!(script.connection.is_suspended());
+    script.reconnect();
+    let methods = script.methods();
+    let publishes = methods.iter().filter(|method| *method == "1 basic.publish");
+    assert_eq!(publishes.count(), 2, "{methods:?}");
+    for promise in [consumer, published, unsent] {
+        assert_matches!(script.result(promise), None);
     }
 }
 

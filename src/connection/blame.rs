@@ -1,0 +1,360 @@
+//! What a connection has died of, where there is another: whoever killed one must not kill them all.
+//!
+//! A `connection.close` names the class and the method of the request that it is for. If one such request is under way,
+//! it was that one, and it gets the error. If several are, or the connection just broke, each of them may have been it,
+//! or none: networks break, too. So it is counted on how many dying connections each was under way. What was so on three
+//! in a row, or fewer where the broker has said that something is wrong, is suspect, and the next connection is a careful
+//! one: of what is suspect one thing is sent, with nothing else under way, and the next one when that has been answered;
+//! then two, four, and so on, for most of it is innocent. If that dies, too, fewer are suspect. What was alone under way
+//! when a connection died, and that more than once, is not sent again: it fails by itself, and the rest goes on.
+//!
+//! ```text
+//!   dies ---> one fits the broker's word ---------------------------> it fails
+//!     |
+//!     +-----> several may have been it ---> a careful connection ---> dies again, and one was under way: it fails
+//!                                             |
+//!                                             +--> all is answered: not careful any more
+//! ```
+//!
+//! A shutdown in order, and mere silence, are nobody's fault.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Connection;
+use super::channels::Role;
+use super::requests::Request;
+use super::topology::{Step, StepKey};
+use crate::error::{Broken, Error};
+
+/// So many dying connections in a row make a suspect, and so many with nothing else under way are enough, if the broker
+/// has said that something is wrong; and if it has not.
+const ENOUGH: u32 = 2;
+const ENOUGH_UNSAID: u32 = 3;
+
+/// How often a consumer that ran before may end a connection because the broker has run out of something.
+const STRIKES: u32 = 4;
+
+/// When it is tried again: at first, and twice as long each time.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The class and method of a request.
+type MethodId = (u16, u16);
+
+const PUBLISH: MethodId = (60, 40);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Item {
+    Step(StepKey),
+    Promise(u64),
+}
+
+/// Something that the broker has not answered.
+#[derive(Debug)]
+struct UnderWay {
+    item: Item,
+    method: MethodId,
+    /// Whether an earlier connection may have done it.
+    sent_before: bool,
+}
+
+/// What a connection has died of.
+#[derive(Debug)]
+struct Verdict {
+    item: Item,
+    error: Error,
+    /// Whether the broker has refused it, and surely not done it before.
+    is_certain: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Blame {
+    /// On how many dying connections in a row each was under way.
+    deaths: HashMap<Item, u32>,
+    /// What was alone under way on so many.
+    alone: Option<(Item, u32)>,
+    /// Whether the next connection is a careful one.
+    is_due: bool,
+    /// Whether this death has been looked into.
+    is_noted: bool,
+    verdict: Option<Verdict>,
+    /// Declarations that are not made again.
+    refused: HashMap<StepKey, Error>,
+    /// On a careful connection: how many suspects may be under way at once.
+    window: Option<usize>,
+    /// How many of them have been sent since all was answered, and how many others.
+    started: usize,
+    started_others: usize,
+}
+
+impl Blame {
+    pub(super) fn is_careful(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Whether the last connections may have died of it.
+    pub(super) fn suspects(&self, item: &Item) -> bool {
+        self.deaths.contains_key(item)
+    }
+
+    /// Whether one more thing may be sent, which it then is.
+    pub(super) fn may_start(&mut self, item: impl FnOnce() -> Item) -> bool {
+        let Some(window) = self.window else {
+            return true;
+        };
+        if self.suspects(&item()) {
+            let may_start = self.started < window && self.started_others == 0;
+            self.started += usize::from(may_start);
+            return may_start;
+        }
+        let may_start = self.started == 0;
+        self.started_others += usize::from(may_start);
+        may_start
+    }
+
+    /// Why a declaration is not made again.
+    pub(super) fn refused(&self, step: &Step) -> Option<&Error> {
+        if self.refused.is_empty() {
+            return None;
+        }
+        self.refused.get(&step.key())
+    }
+
+    /// There is another connection.
+    pub(super) fn begin(&mut self) {
+        self.is_noted = false;
+        self.window = std::mem::take(&mut self.is_due).then_some(1);
+        (self.started, self.started_others) = (0, 0);
+        if self.is_careful() {
+            log::warn!(
+                "the last connections may have died of what was sent: it is sent one by one"
+            );
+        }
+    }
+
+    /// All is answered.
+    fn widen(&mut self) {
+        if self.started > 0 {
+            self.window = self.window.map(|window| window.saturating_mul(2));
+        }
+        (self.started, self.started_others) = (0, 0);
+    }
+
+    /// Nothing that is left is suspect.
+    fn acquit(&mut self) {
+        self.window = None;
+        self.deaths.clear();
+    }
+
+    /// Counts a death with all that was under way.
+    fn count(&mut self, under_way: Vec<UnderWay>, error: &Error) {
+        let word = error.reply().filter(|reply| reply.from_broker);
+        let named = word
+            .filter(|reply| reply.class_id != 0)
+            .map(|reply| (reply.class_id, reply.method_id));
+        let is_it = |it: &UnderWay| named.is_none_or(|named| named == it.method);
+        let mut suspects: Vec<UnderWay> = under_way.into_iter().filter(is_it).collect();
+        if suspects.is_empty() {
+            return;
+        }
+        let enough = if word.is_some() {
+            ENOUGH
+        } else {
+            ENOUGH_UNSAID
+        };
+        let was_careful = self.window.take().is_some();
+        if suspects.len() == 1
+            && let Some(UnderWay {
+                item, sent_before, ..
+            }) = suspects.pop()
+        {
+            let count = match self.alone.take() {
+                Some((last, count)) if last == item => count + 1,
+                _ => 1,
+            };
+            if named.is_some() || count >= enough {
+                self.deaths.clear();
+                self.verdict = Some(Verdict {
+                    item,
+                    error: error.clone(),
+                    is_certain: named.is_some() && !sent_before,
+                });
+                return;
+            }
+            self.alone = Some((item.clone(), count));
+            let deaths = self.deaths.remove(&item).unwrap_or_default() + 1;
+            self.deaths = HashMap::from([(item, deaths)]);
+            self.is_due = was_careful || deaths >= enough;
+            return;
+        }
+        let mut before = std::mem::take(&mut self.deaths);
+        let count = |it: UnderWay| {
+            let deaths = before.remove(&it.item).unwrap_or_default() + 1;
+            (it.item, deaths)
+        };
+        self.deaths = suspects.into_iter().map(count).collect();
+        let is_suspect = |&deaths: &u32| deaths >= enough;
+        self.is_due = was_careful || named.is_some() || self.deaths.values().any(is_suspect);
+    }
+}
+
+/// Whether it may have been something that this client has sent.
+fn is_suspicious(error: &Error) -> bool {
+    !matches!(
+        error,
+        Error::ConnectionForced(_)
+            | Error::ConnectionBroken(
+                Broken::Heartbeat(_) | Broken::Away { .. } | Broken::TimedOut { .. }
+            )
+    )
+}
+
+impl Connection {
+    /// Looks into the death of a connection that will have a successor, while all is there yet.
+    pub(super) fn look_into(&mut self, error: &Error) {
+        if !self.state.is_up() || self.blame.is_noted {
+            return;
+        }
+        self.blame.is_noted = true;
+        if is_suspicious(error) {
+            let under_way = self.under_way();
+            self.blame.count(under_way, error);
+        }
+    }
+
+    /// Whether the broker has answered all.
+    fn is_at_rest(&self) -> bool {
+        self.publishes_under_way().next().is_none() && self.under_way().is_empty()
+    }
+
+    /// What the broker has not answered. Of publishes two stand for them all: they are answered in order.
+    fn under_way(&self) -> Vec<UnderWay> {
+        let mut all = Vec::new();
+        let mut add = |item, method| {
+            all.push(UnderWay {
+                item,
+                method,
+                sent_before: false,
+            });
+        };
+        for channel in self.channels.iter() {
+            match &channel.role {
+                Role::Calls(calls) => {
+                    for calling in calls {
+                        add(Item::Promise(calling.promise), calling.request.method());
+                    }
+                }
+                Role::Replay(step) => add(Item::Step(step.key()), step.request().method()),
+                Role::Get { promise, .. } => add(Item::Promise(*promise), (60, 70)),
+                Role::Caller { promise, .. } => add(Item::Promise(*promise), PUBLISH),
+                Role::Consumer(consumer) if consumer.starting > 0 => {
+                    add(Item::Promise(consumer.promise), (60, 20));
+                }
+                _ => {}
+            }
+        }
+        let publishes = self.publishes_under_way().filter(|&(.., is_sent)| is_sent);
+        all.extend(publishes.take(2).map(|(promise, sent_before, _)| UnderWay {
+            item: Item::Promise(promise),
+            method: PUBLISH,
+            sent_before,
+        }));
+        all
+    }
+
+    /// Fails what the connection has died of; all else has been put aside for the next one.
+    pub(super) fn convict(&mut self) {
+        let lasted = self
+            .replay
+            .began()
+            .zip(self.config.options.recovery.as_ref());
+        if lasted.is_some_and(|(began, recovery)| self.now >= began + recovery.max_delay) {
+            self.blame.refused.clear();
+        }
+        let Some(Verdict {
+            item,
+            error,
+            is_certain,
+        }) = self.blame.verdict.take()
+        else {
+            return;
+        };
+        match item {
+            Item::Step(key) => {
+                self.blame.refused.insert(key, error);
+            }
+            Item::Promise(promise) => {
+                if self.waiting.remove(&promise).is_some() {
+                    self.settled(promise, Err(error));
+                } else if self.is_set_aside(promise) {
+                    self.convict_consumer(promise, &error);
+                } else {
+                    self.convict_publish(promise, &error, is_certain);
+                }
+            }
+        }
+    }
+
+    fn convict_consumer(&mut self, promise: u64, error: &Error) {
+        let Some(mut consumer) = self.take_suspended(promise) else {
+            return;
+        };
+        // It ran before, so the broker may have enough another time, or another broker may have.
+        if consumer.ran && matches!(error, Error::ResourceError(_)) && consumer.strikes < STRIKES {
+            consumer.not_before = Some(self.now + PAUSE * 2_u32.pow(consumer.strikes));
+            consumer.strikes += 1;
+            return self.suspended.push_back((consumer, error.clone()));
+        }
+        self.fail_consumer(consumer, error);
+    }
+
+    /// Sends the next ones of what is sent carefully, when those before are answered.
+    pub(super) fn go_on_carefully(&mut self) {
+        while self.blame.is_careful() && self.is_at_rest() {
+            self.blame.widen();
+            let left = self.replay.left();
+            if left > 0 {
+                self.go_on_replaying();
+                if self.replay.left() < left {
+                    continue;
+                }
+            }
+            if !self.state.is_open() {
+                return;
+            }
+            self.start_suspended();
+            self.serve_waiting();
+            if !self.is_at_rest() || self.publisher.line.is_fenced() {
+                return;
+            }
+            if !self.publisher.line.is_empty() && !self.replay.holds_publishes() {
+                return self.release_held_carefully();
+            }
+            log::debug!("all that was sent one by one is answered");
+            self.blame.acquit();
+            self.start_suspended();
+            self.go_on_publishing();
+            self.serve_waiting();
+        }
+    }
+}
+
+impl Request {
+    /// The class and method that it is written as.
+    fn method(&self) -> MethodId {
+        match self {
+            Self::ExchangeDeclare(_) => (40, 10),
+            Self::ExchangeDelete(_) => (40, 20),
+            Self::ExchangeBind(_) => (40, 30),
+            Self::ExchangeUnbind(_) => (40, 40),
+            Self::QueueDeclare(_) => (50, 10),
+            Self::QueueBind(_) => (50, 20),
+            Self::QueuePurge(_) => (50, 30),
+            Self::QueueDelete(_) => (50, 40),
+            Self::QueueUnbind(_) => (50, 50),
+            Self::Consume(_) => (60, 20),
+            Self::Send(_) => PUBLISH,
+            Self::Get(_) => (60, 70),
+        }
+    }
+}
