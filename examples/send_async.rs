@@ -2,17 +2,20 @@
 
 use puka::{Client, Connected, Promise, QueueDeclareOk, Result};
 
-fn on_connection(client: &mut Client, _: Promise<Connected>, _: Result<Connected>) {
-    client.queue_declare("test").then(client, on_queue_declare);
+fn on_connection(client: &mut Client, _: Promise<Connected>, result: Result<Connected>) {
+    result.expect("a connection");
+    client.queue_declare("test").then(client, on_queue);
 }
 
-fn on_queue_declare(client: &mut Client, _: Promise<QueueDeclareOk>, _: Result<QueueDeclareOk>) {
+fn on_queue(client: &mut Client, _: Promise<QueueDeclareOk>, result: Result<QueueDeclareOk>) {
+    result.expect("a queue");
     let promise = client.basic_publish("", "test", "Hello world!");
     promise.then(client, on_basic_publish);
 }
 
 fn on_basic_publish(client: &mut Client, _: Promise<()>, result: Result<()>) {
-    println!(" [*] Message sent: {result:?}");
+    result.expect("a confirm");
+    println!(" [*] Message sent");
     client.loop_break();
 }
 

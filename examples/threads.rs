@@ -1,5 +1,6 @@
 //! Four threads work on deliveries, and have the client acknowledge each when it is done.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
@@ -19,17 +20,22 @@ fn main() -> puka::Result<()> {
 
     let (sender, tasks) = mpsc::channel::<Delivery>();
     let tasks = Arc::new(Mutex::new(tasks));
+    let left = Arc::new(AtomicU64::new(TASKS));
     let handle = client.handle()?;
     for _ in 0..4 {
-        let (tasks, handle) = (tasks.clone(), handle.clone());
+        let (tasks, left, handle) = (tasks.clone(), left.clone(), handle.clone());
         thread::spawn(move || {
             let next = || tasks.lock().ok()?.recv().ok();
             while let Some(task) = next() {
                 println!(" [x] Done {}", task.body_str());
+                let left = left.clone();
                 // It runs inside the client's loop, which it wakes up.
                 let done = handle.call(move |client| {
                     if let Err(error) = client.basic_ack(task) {
                         println!(" [!] {error}");
+                    }
+                    if left.fetch_sub(1, Relaxed) == 1 {
+                        client.loop_break();
                     }
                 });
                 if done.is_err() {
@@ -41,15 +47,8 @@ fn main() -> puka::Result<()> {
 
     // No more are out than the threads can hold.
     let consumer = client.basic_consume(Consume::new(&queue).prefetch_count(8));
-    let mut left = TASKS;
-    consumer.for_each(&mut client, move |client, _, delivery| {
-        if let Ok(delivery) = delivery {
-            let _ = sender.send(delivery);
-            left -= 1;
-            if left == 0 {
-                client.loop_break();
-            }
-        }
+    consumer.for_each(&mut client, move |_, _, delivery| {
+        let _ = sender.send(delivery.expect("the consumer goes on"));
     });
     client.loop_forever()?;
     client.basic_cancel(consumer).wait(&mut client)?;

@@ -20,7 +20,7 @@
 //!     client.wait(promise)?;
 //!
 //!     let promise = client.basic_publish("", "test", "Hello world!");
-//!     client.wait(promise)?;
+//!     client.wait(promise)?; // the broker has confirmed it
 //!
 //!     let promise = client.close();
 //!     client.wait(promise)?;
@@ -31,17 +31,23 @@
 //! The same, by callbacks:
 //!
 //! ```no_run
-//! use puka::{Client, Promise, QueueDeclareOk, Result};
+//! use puka::{Client, Connected, Promise, QueueDeclareOk, Result};
 //!
-//! fn on_connection(client: &mut Client, _: Promise<puka::Connected>, _: Result<puka::Connected>) {
-//!     client.queue_declare("test").then(client, on_queue_declare);
+//! fn on_connection(client: &mut Client, _: Promise<Connected>, result: Result<Connected>) {
+//!     result.expect("a connection"); // a panic in a callback ends the loop, too
+//!     client.queue_declare("test").then(client, on_queue);
 //! }
 //!
-//! fn on_queue_declare(client: &mut Client, _: Promise<QueueDeclareOk>, _: Result<QueueDeclareOk>) {
-//!     client.basic_publish("", "test", "Hello world!").then(client, |client, _, result| {
-//!         println!(" [*] Message sent: {result:?}");
-//!         client.loop_break();
-//!     });
+//! fn on_queue(client: &mut Client, _: Promise<QueueDeclareOk>, result: Result<QueueDeclareOk>) {
+//!     result.expect("a queue");
+//!     let promise = client.basic_publish("", "test", "Hello world!");
+//!     promise.then(client, on_confirm);
+//! }
+//!
+//! fn on_confirm(client: &mut Client, _: Promise<()>, result: Result<()>) {
+//!     result.expect("a confirm");
+//!     println!(" [*] Message sent");
+//!     client.loop_break();
 //! }
 //!
 //! fn main() -> Result<()> {
@@ -49,7 +55,8 @@
 //!     client.connect().then(&mut client, on_connection);
 //!     client.loop_forever()?;
 //!
-//!     client.close().wait(&mut client)?;
+//!     let promise = client.close();
+//!     client.wait(promise)?;
 //!     Ok(())
 //! }
 //! ```

@@ -8,14 +8,22 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::ErrorKind::{TimedOut, WouldBlock};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use puka::Client;
+
+#[allow(dead_code, reason = "other test binaries need more of it")]
+#[path = "broker/support.rs"]
+mod support;
 
 /// Longer than any example takes to say something.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -67,6 +75,10 @@ struct Example {
 
 impl Example {
     fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_at(&url(), name, arguments)
+    }
+
+    fn start_at(url: &str, name: &str, arguments: &[&str]) -> Self {
         let program = program(name);
         assert!(
             program.exists(),
@@ -75,7 +87,7 @@ impl Example {
         );
         let mut process = Command::new(program)
             .args(arguments)
-            .env("AMQP_URL", url())
+            .env("AMQP_URL", url)
             .env("RUST_LOG", "debug")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -145,6 +157,108 @@ impl Drop for Example {
         // It may have ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// A line to a broker, which is cut for good once so many bytes have come from the client, or once neither side has said
+/// anything for a moment.
+struct Line {
+    url: String,
+    sent: Arc<Mutex<Vec<u8>>>,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Line {
+    /// A line that is not cut has `usize::MAX`.
+    fn to(url: &str, cut_after: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let broker = url
+            .trim_start_matches("amqp://")
+            .trim_end_matches('/')
+            .to_owned();
+        let line = Self {
+            url: format!("amqp://127.0.0.1:{port}/"),
+            sent: Arc::default(),
+            is_cut: Arc::default(),
+        };
+        let (sent, is_cut) = (line.sent.clone(), line.is_cut.clone());
+        thread::spawn(move || {
+            let mut lines = Vec::new();
+            // Two clients have two lines, and after the cut nobody listens any more.
+            listener.set_nonblocking(true).expect("it does not block");
+            while !is_cut.load(SeqCst) {
+                let Ok((client, _)) = listener.accept() else {
+                    thread::sleep(Duration::from_millis(1));
+                    continue;
+                };
+                client.set_nonblocking(false).expect("it blocks");
+                let Ok(broker) = TcpStream::connect(&broker) else {
+                    return;
+                };
+                let (sent, is_cut) = (sent.clone(), is_cut.clone());
+                lines.push(thread::spawn(move || {
+                    carry(&client, &broker, cut_after, &sent, &is_cut);
+                }));
+            }
+        });
+        line
+    }
+
+    /// What the client has sent.
+    fn sent(&self) -> Vec<u8> {
+        self.sent.lock().expect("no panic").clone()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.is_cut.store(true, SeqCst);
+    }
+}
+
+/// Carries bytes both ways until the line is cut, or the client goes.
+fn carry(
+    client: &TcpStream,
+    broker: &TcpStream,
+    cut_after: usize,
+    sent: &Mutex<Vec<u8>>,
+    is_cut: &AtomicBool,
+) {
+    const QUIET: Duration = Duration::from_secs(1);
+    let tick = Some(Duration::from_millis(20));
+    let mut quiet_since = Instant::now();
+    let mut buffer = vec![0; 64 * 1024];
+    for stream in [client, broker] {
+        stream.set_read_timeout(tick).expect("a limit");
+    }
+    'carry: while !is_cut.load(SeqCst) {
+        for (mut from, mut to) in [(client, broker), (broker, client)] {
+            let count = match from.read(&mut buffer) {
+                Ok(0) => break 'carry,
+                Ok(count) => count,
+                Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => continue,
+                Err(_) => break 'carry,
+            };
+            quiet_since = Instant::now();
+            if std::ptr::eq(from, client) {
+                let mut sent = sent.lock().expect("no panic");
+                sent.extend_from_slice(&buffer[..count]);
+                if sent.len() > cut_after {
+                    is_cut.store(true, SeqCst);
+                    break 'carry;
+                }
+            }
+            if to.write_all(&buffer[..count]).is_err() {
+                break 'carry;
+            }
+        }
+        if cut_after != usize::MAX && quiet_since.elapsed() > QUIET {
+            is_cut.store(true, SeqCst);
+        }
+    }
+    for stream in [client, broker] {
+        let _ = stream.shutdown(Shutdown::Both);
     }
 }
 
@@ -237,9 +351,19 @@ fn what_send_and_send_async_send_is_received() {
 
     let mut receive = Example::start("receive", &[]);
     receive.says("  [*] Waiting for messages. Press CTRL+C to quit.");
-    for _ in 0..2 {
-        let send_async = Example::start("send_async", &[]);
-        assert_eq!(send_async.finish(), [" [*] Message sent: Ok(())"]);
+    let senders = [
+        (
+            Example::start("send_async", &[]),
+            &[" [*] Message sent"][..],
+        ),
+        (
+            Example::start("hello_callbacks", &[]),
+            &[" [*] Message sent"],
+        ),
+        (Example::start("hello", &[]), &[]),
+    ];
+    for (sender, says) in senders {
+        assert_eq!(sender.finish(), says);
         let received = receive.says_first(" [x] Received message ");
         assert!(received.contains("Hello world!"), "{received}");
         // Else it was the one that receive_one should have acknowledged.
@@ -397,10 +521,17 @@ fn a_resilient_publisher_counts() {
 
 #[test]
 fn threads_do_every_task() {
-    let mut said = Example::start("threads", &[]).finish();
+    let line = Line::to(&url(), usize::MAX);
+    let mut said = Example::start_at(&line.url, "threads", &[]).finish();
     said.sort();
     let done: Vec<_> = (1..=8).map(|task| format!(" [x] Done {task}")).collect();
     assert_eq!(said, done);
+    // basic.ack, each on a channel of its own or not, with 9 bytes of arguments.
+    let sent = line.sent();
+    let acks = sent
+        .windows(8)
+        .filter(|bytes| bytes[..4] == [0, 0, 0, 13] && bytes[4..] == [0, 60, 0, 80]);
+    assert_eq!(acks.count(), 8);
 }
 
 #[test]
@@ -496,6 +627,127 @@ fn the_readme_tells_how_long_the_ports_are_and_none_is_much_longer_than_its_orig
     );
 }
 
+/// Every example, with arguments that it takes.
+fn every_example() -> Vec<(String, Vec<&'static str>)> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(examples()).expect("the examples") {
+        let path = entry.expect("an example").path();
+        if path.extension() == Some(OsStr::new("rs")) {
+            let name = path.file_stem().and_then(OsStr::to_str).expect("a name");
+            let arguments = match name {
+                "receive_logs_headers" => vec!["from:kernel"],
+                "receive_logs_direct" => vec!["error"],
+                "receive_logs_topic" => vec!["#"],
+                _ => vec![],
+            };
+            all.push((name.to_owned(), arguments));
+        }
+    }
+    all
+}
+
+impl Example {
+    /// How it ends, which it has to in time; it may say what it likes.
+    #[track_caller]
+    fn end(mut self) -> (bool, String) {
+        let until = Instant::now() + LIMIT;
+        while self.next_line(until).is_some() {}
+        let status = self.process.wait().expect("it has ended");
+        (status.success(), self.seen.join("\n"))
+    }
+}
+
+/// A program that says that it has done what it has not is worse than none.
+#[test]
+fn without_a_broker_every_example_fails_and_says_why() {
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("amqp://{}/", nobody.local_addr().expect("an address"));
+    drop(nobody);
+    for (name, arguments) in every_example() {
+        let (success, said) = Example::start_at(&url, &name, &arguments).end();
+        assert!(!success, "{name} succeeds, and says {said}");
+        assert!(said.contains("ConnectionBroken"), "{name}: {said}");
+        assert!(!said.contains(" [x]"), "{name}: {said}");
+    }
+}
+
+/// At the first byte, in the login, in the first request, in the first message, and when there is nothing more to say.
+#[test]
+fn with_a_broker_that_dies_every_example_fails_and_says_why() {
+    // It may take what other tests wait for.
+    let broker = support::Broker::start(&[]);
+    thread::scope(|scope| {
+        for cut_after in [0, 8, 390, 480, 600, 1_000_000] {
+            let url = &broker.url;
+            scope.spawn(move || {
+                for (name, arguments) in every_example() {
+                    // It goes on trying: there is a test for that.
+                    if name == "resilient" {
+                        continue;
+                    }
+                    let line = Line::to(url, cut_after);
+                    let (success, said) = Example::start_at(&line.url, &name, &arguments).end();
+                    let is_cut = line.is_cut.load(SeqCst);
+                    // It may have been done before.
+                    assert_eq!(success, !is_cut, "{name}, {cut_after}: {said}");
+                    let why = ["ConnectionBroken", "OutcomeUnknown", "NotSent"];
+                    assert!(
+                        success || why.iter().any(|why| said.contains(why)),
+                        "{name}, {cut_after}: {said}"
+                    );
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_resilient_publisher_goes_on_when_its_line_is_cut() {
+    let _names = Names::fresh(["numbers"]);
+    let line = Line::to(&url(), 600);
+    let mut resilient = Example::start_at(&line.url, "resilient", &[]);
+    loop {
+        let said = resilient.next_line(Instant::now() + LIMIT);
+        let said = said.expect("it goes on");
+        if said.starts_with(" [!] Lost: ") {
+            return;
+        }
+        assert!(
+            said.starts_with(" [x] The broker has ") || said.starts_with('['),
+            "{said}"
+        );
+    }
+}
+
+/// A program of the examples as a text shows it: without its first comment, and with a broker of its own.
+fn shown(name: &str) -> String {
+    let code = fs::read_to_string(examples().join(format!("{name}.rs"))).expect("the example");
+    let lines = code
+        .lines()
+        .filter(|line| !line.starts_with("//!") && !line.contains("let url ="));
+    let text: String = lines.map(|line| line.to_owned() + "\n").collect();
+    text.replace("&url", "\"amqp://localhost/\"")
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn the_first_programs_of_the_texts_are_examples() {
+    let readme = include_str!("../README.md").to_owned();
+    let docs: String = include_str!("../src/lib.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n")
+        .collect();
+    for text in [&readme, &docs] {
+        for name in ["hello", "hello_callbacks"] {
+            let program = shown(name);
+            assert!(text.contains(&program), "a text should have:\n{program}");
+        }
+        assert_eq!(text.matches("fn main()").count(), 2);
+    }
+}
+
 #[test]
 fn every_example_is_in_the_readme_and_in_a_test() {
     let readme = fs::read_to_string(examples().join("README.md")).expect("the README");
@@ -513,8 +765,12 @@ fn every_example_is_in_the_readme_and_in_a_test() {
             readme.contains(&link),
             "examples/README.md does not have {link}"
         );
-        let start = format!(r#"Example::start("{name}", "#);
-        assert!(tests.contains(&start), "no test runs {name}");
+        let starts = [
+            format!(r#"Example::start("{name}", "#),
+            format!(r#"Example::start_at(&line.url, "{name}", "#),
+        ];
+        let is_run = starts.iter().any(|start| tests.contains(start));
+        assert!(is_run, "no test runs {name}");
     }
-    assert_eq!(count, PORTS.len() + 6);
+    assert_eq!(count, PORTS.len() + 8);
 }
