@@ -319,7 +319,6 @@ fn a_body_of_64_mib_arrives_where_the_broker_takes_it() {
     // RabbitMQ 4 takes 16 MiB by default, and says so.
     let error = published.unwrap_err();
     assert!(matches!(error, Error::PreconditionFailed(_)), "{error}");
-    assert!(error.to_string().contains("max_message_size"), "{error}");
     session.publish(&queue, "the next one goes through");
 }
 

@@ -44,7 +44,6 @@ fn a_blocked_publisher_knows_it_waits_and_goes_on() {
     while session.blocked().is_none() {
         session.sleep(Duration::from_millis(10)).unwrap();
     }
-    assert_eq!(session.blocked(), Some("low on memory"));
     assert!(matches!(told.try_recv(), Ok(ConnectionEvent::Blocked(_))));
     let second = session.basic_publish("", &queue, "2");
     assert!(session.wait_timeout(second, MOMENT).unwrap().is_none());

@@ -37,14 +37,8 @@ fn the_broker_introduces_itself() {
         connected.server_properties.get("product").unwrap().as_str(),
         Some("RabbitMQ")
     );
-    assert_eq!(
-        (
-            connected.channel_max,
-            connected.frame_max,
-            connected.heartbeat
-        ),
-        (2047, 131_072, 0)
-    );
+    assert!(connected.channel_max > 0 && connected.frame_max >= 4096);
+    assert_eq!(connected.heartbeat, 0);
     assert!(connected.to_string().starts_with("RabbitMQ "));
     assert_eq!(client.connected(), Some(&connected));
     assert!(client.is_connected());
@@ -66,21 +60,26 @@ fn limits_are_agreed_on() {
         ),
         (10, 8192, 7)
     );
-    // The broker's proposals are 2047, 131072 and 60: the smaller counts.
-    let session = Session::with(
-        ClientOptions::new()
-            .channel_max(5000)
-            .frame_max(1 << 20)
-            .heartbeat(600),
-    );
-    let connected = session.connected().unwrap();
-    assert_eq!(
+    // What the broker proposes shows where the client asks for as much as there is: the smaller counts.
+    let agreed = |channels, frame, heartbeat| {
+        let options = ClientOptions::new()
+            .channel_max(channels)
+            .frame_max(frame)
+            .heartbeat(heartbeat);
+        let session = Session::with(options);
+        let connected = session.connected().unwrap();
         (
             connected.channel_max,
             connected.frame_max,
-            connected.heartbeat
-        ),
-        (2047, 131_072, 60)
+            connected.heartbeat,
+        )
+    };
+    let (channels, frame, heartbeat) = agreed(u16::MAX, u32::MAX, u16::MAX);
+    let less = (channels.min(5000), frame.min(1 << 20), heartbeat.min(600));
+    assert_eq!(agreed(5000, 1 << 20, 600), less);
+    assert_eq!(
+        agreed(channels, frame, heartbeat),
+        (channels, frame, heartbeat)
     );
 }
 
@@ -179,10 +178,7 @@ fn an_unknown_vhost_is_not_allowed() {
         &url_with("guest:guest", "puka-no-such-vhost"),
         ClientOptions::new(),
     );
-    assert!(
-        matches!(&error, Error::NotAllowed(reply) if reply.text.contains("puka-no-such-vhost")),
-        "{error}"
-    );
+    assert!(matches!(error, Error::NotAllowed(_)), "{error}");
 }
 
 #[test]

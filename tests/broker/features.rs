@@ -155,10 +155,12 @@ fn a_quorum_queue_counts_deliveries_and_gives_up_in_the_end() {
     session.queue_declare(declare).wait(&mut session).unwrap();
     session.publish(&name, "poison");
     let consumer = session.basic_consume(Consume::new(&name).prefetch_count(1));
-    for count in [None, Some(1), Some(2)] {
+    for count in 0..=2 {
         let delivery = session.next(consumer);
+        // The first delivery may have none.
         let header = delivery.header("x-delivery-count");
-        assert_eq!(header.and_then(|value| value.as_i64()), count);
+        let counted = header.map_or(Some(0), |value| value.as_i64());
+        assert_eq!(counted, Some(count));
         session.basic_reject(delivery, Requeue::Yes).unwrap();
     }
     session.wait_for_messages(&dead, 1);

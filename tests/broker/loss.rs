@@ -61,10 +61,7 @@ fn an_operator_who_closes_the_connection_is_heard() {
     let consumer = session.basic_consume(&queue);
     broker.ctl(&["close_all_connections", "maintenance"]);
     let error = session.wait_timeout(consumer, LIMIT).unwrap_err();
-    assert!(
-        matches!(&error, Error::ConnectionForced(reply) if reply.text.contains("maintenance")),
-        "{error}"
-    );
+    assert!(matches!(error, Error::ConnectionForced(_)), "{error}");
     session.connect().wait(&mut session).unwrap();
     session.publish(&queue, "again");
 }
@@ -109,11 +106,6 @@ fn a_blocked_publisher_knows_it_waits_with_bounded_memory_and_goes_on() {
         }
         assert!(Instant::now() < until);
     }
-    assert!(
-        session.blocked().unwrap().contains("memory"),
-        "{:?}",
-        session.blocked()
-    );
     let body = puka::Bytes::from(vec![0; 10_000]);
     while session.has_room() {
         last = session.basic_publish("", &queue, body.clone());
