@@ -1,8 +1,9 @@
 //! Field tables, with the types that RabbitMQ reads and writes, which are not quite the specification's:
 //! <https://www.rabbitmq.com/amqp-0-9-1-errata#section_3>.
 //!
-//! A [`FieldTable`] is its encoded entries: to send one is to copy them, to receive one is to keep a slice, after
-//! [`check`] has seen that they are well-formed; values are decoded when somebody looks.
+//! A [`FieldTable`] is its encoded entries: to send one is to copy them, to receive one is to keep a slice. Values are
+//! decoded when somebody looks, and only then shows what nobody can understand: a peer may send anything, and a broker passes
+//! it on, so one message must not end the connection of each consumer that meets it. It is sent again as it came.
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use super::codec::{DecodeError, EncodeError, Reader, Writer};
 use super::field_value::FieldValue;
 use super::short_str::ShortStr;
 
-/// How many tables and arrays may be inside each other.
+/// How many arrays may be inside each other, and how many levels of a table are shown.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// A table of names and values: headers, arguments, a peer's properties.
@@ -25,9 +26,12 @@ pub(crate) const MAX_DEPTH: usize = 64;
 /// ```
 ///
 /// Two tables are equal if they have the same entries in the same order, of the same types.
+///
+/// What a peer has sent is kept as it came. Entries behind a value of a type that AMQP does not know are not seen here, but sent
+/// with the others.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FieldTable {
-    /// Well-formed, unless `broken`; none if there are none.
+    /// From a peer, they may be anything; none if there are none.
     entries: Option<Bytes>,
     /// Why it cannot be sent, if it was given what AMQP has no way to say.
     broken: Option<Box<EncodeError>>,
@@ -46,7 +50,7 @@ impl FieldTable {
 
     /// Adds an entry, or replaces the one of that name.
     ///
-    /// A name over 255 bytes, a nesting of more than 64 levels, or a number that is not finite shows as
+    /// A name over 255 bytes, arrays nested more than 64 levels deep, or a number that is not finite shows as
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the table is to be sent.
     pub fn insert(&mut self, name: impl Into<ShortStr>, value: impl Into<FieldValue>) {
         let (name, value) = (name.into(), value.into());
@@ -54,6 +58,8 @@ impl FieldTable {
             .entries
             .take()
             .map_or_else(BytesMut::new, BytesMut::from);
+        // In front of what cannot be read over, or it would not be found.
+        let opaque = out.split_off(understood(&out));
         let before = out.len();
         let written = Writer::new(&mut out)
             .shortstr(name.as_bytes())
@@ -63,6 +69,7 @@ impl FieldTable {
             self.broken.get_or_insert_with(|| Box::new(error));
         }
         let replaces = written.is_ok() && before > 0;
+        out.unsplit(opaque);
         self.entries = Some(out.freeze()).filter(|entries| !entries.is_empty());
         if replaces
             && self
@@ -87,7 +94,7 @@ impl FieldTable {
         let mut entries = self.raw();
         let (_, place) = entries.find(|(entry, _)| *entry == name.as_bytes())?;
         let entries = self.entries.as_ref()?;
-        FieldValue::decode(&mut Reader::new(entries.get(place)?), entries).ok()
+        FieldValue::decode(&mut Reader::new(entries.get(place)?), entries, 1).ok()
     }
 
     /// Whether there is a value of that name.
@@ -115,7 +122,8 @@ impl FieldTable {
     pub fn iter(&self) -> impl Iterator<Item = (ShortStr, FieldValue)> + '_ {
         self.raw().map_while(|(name, place)| {
             let entries = self.entries.as_ref()?;
-            let value = FieldValue::decode(&mut Reader::new(entries.get(place)?), entries).ok()?;
+            let mut reader = Reader::new(entries.get(place)?);
+            let value = FieldValue::decode(&mut reader, entries, 1).ok()?;
             Some((ShortStr::from_memory(entries, name), value))
         })
     }
@@ -179,58 +187,84 @@ impl<K: Into<ShortStr>, V: Into<FieldValue>> FromIterator<(K, V)> for FieldTable
 
 impl fmt::Debug for FieldTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.iter().map(|(name, value)| (name, Shown(value))))
-            .finish()
+        self.show(f, 1)
     }
 }
 
 impl fmt::Display for FieldTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        self.show(f, 1)
     }
 }
 
-/// A value as `Debug` of the value itself, not of its type.
-pub(super) struct Shown(pub(super) FieldValue);
+impl FieldTable {
+    /// Shows a table that is that deep inside others.
+    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
+        let mut map = f.debug_map();
+        if depth > MAX_DEPTH {
+            return map.finish_non_exhaustive();
+        }
+        map.entries(self.iter().map(|(name, value)| (name, Shown(value, depth))));
+        if understood(self.encoded()) < self.raw_len() {
+            map.finish_non_exhaustive()
+        } else {
+            map.finish()
+        }
+    }
+}
+
+/// A value as `Debug` of the value itself, not of its type, that deep inside others.
+pub(super) struct Shown(pub(super) FieldValue, pub(super) usize);
 
 impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        self.0.show(f, self.1)
     }
 }
 
-/// Whether these are a table's entries, not nested too deeply.
-pub(crate) fn check(entries: &[u8]) -> Result<(), DecodeError> {
-    check_depth(entries, 1)
-}
-
-pub(super) fn check_depth(entries: &[u8], depth: usize) -> Result<(), DecodeError> {
-    if depth > MAX_DEPTH && !entries.is_empty() {
-        return Err(DecodeError::TableTooDeep);
-    }
+/// How many bytes of a table's entries can be read over.
+fn understood(entries: &[u8]) -> usize {
     let mut reader = Reader::new(entries);
-    while !reader.is_empty() {
-        reader.shortstr()?;
-        check_value(&mut reader, depth)?;
+    let mut end = 0;
+    while reader.shortstr().is_ok() && skip_value(&mut reader).is_ok() {
+        end = entries.len() - reader.len();
+    }
+    end
+}
+
+/// Whether these are a table's entries, all the way down.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check(entries: &[u8]) -> Result<(), DecodeError> {
+    let mut tables = vec![Reader::new(entries)];
+    while let Some(mut reader) = tables.pop() {
+        while !reader.is_empty() {
+            reader.shortstr()?;
+            check_value(&mut reader, 1, &mut tables)?;
+        }
     }
     Ok(())
 }
 
-fn check_value(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> {
+#[cfg(any(test, fuzzing))]
+fn check_value<'a>(
+    reader: &mut Reader<'a>,
+    depth: usize,
+    tables: &mut Vec<Reader<'a>>,
+) -> Result<(), DecodeError> {
     match reader.peek()? {
         b'F' => {
             reader.octet()?;
-            check_depth(reader.longstr()?, depth + 1)
+            tables.push(Reader::new(reader.longstr()?));
+            Ok(())
         }
         b'A' => {
             reader.octet()?;
             let mut items = Reader::new(reader.longstr()?);
             if depth >= MAX_DEPTH && !items.is_empty() {
-                return Err(DecodeError::TableTooDeep);
+                return Err(DecodeError::ArrayTooDeep);
             }
             while !items.is_empty() {
-                check_value(&mut items, depth + 1)?;
+                check_value(&mut items, depth + 1, tables)?;
             }
             Ok(())
         }
@@ -238,7 +272,7 @@ fn check_value(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError>
     }
 }
 
-fn skip_value(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+pub(super) fn skip_value(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     let len = match reader.octet()? {
         b'V' => 0,
         b't' | b'b' | b'B' => 1,
@@ -354,20 +388,36 @@ mod tests {
     }
 
     #[test]
-    fn nesting_has_a_limit_on_both_sides() {
-        let deepest = nested(MAX_DEPTH);
-        assert_eq!(deepest.check_encodable(), Ok(()));
-        assert_eq!(check(deepest.encoded()), Ok(()));
-        let mut wire = BytesMut::from(&b"\x01tF"[..]);
-        Writer::new(&mut wire).longstr(deepest.encoded()).unwrap();
-        assert_eq!(check(&wire), Err(DecodeError::TableTooDeep));
-        let deeper = nested(MAX_DEPTH + 1);
-        assert_eq!(deeper.check_encodable(), Err(EncodeError::TableTooDeep));
-        assert!(!deeper.is_empty());
+    fn tables_may_be_nested_however_deep() {
+        let mut deep = nested(MAX_DEPTH + 1);
+        for _ in 0..1000 {
+            deep = FieldTable::new().with("t", deep);
+        }
+        assert_eq!(deep.check_encodable(), Ok(()));
+        assert_eq!(check(deep.encoded()), Ok(()));
+        let shown = format!("{deep:?}");
+        assert!(shown.len() < 1000 && shown.contains(".."), "{shown}");
+        let mut table = FieldTable::from_wire(Bytes::copy_from_slice(deep.encoded()));
+        for _ in 0..1000 + MAX_DEPTH {
+            let Some(FieldValue::Table(inner)) = table.get("t") else {
+                panic!("{table:?}");
+            };
+            table = inner;
+        }
+        assert_eq!(table.get("x"), Some(FieldValue::I32(1)));
+    }
+
+    /// Arrays inside each other, as a value's bytes.
+    fn bomb(depth: u32) -> Vec<u8> {
+        let level = |level: u32| {
+            let [a, b, c, d] = (5 * (depth - 1 - level)).to_be_bytes();
+            [b'A', a, b, c, d]
+        };
+        (0..depth).flat_map(level).collect()
     }
 
     #[test]
-    fn arrays_count_as_nesting() {
+    fn arrays_are_nested_within_a_limit_and_what_is_deeper_stays_as_it_came() {
         let array = |depth: usize| (0..depth).fold(FieldValue::Void, |value, _| vec![value].into());
         let deepest = FieldTable::new().with("a", array(MAX_DEPTH - 1));
         assert_eq!(
@@ -375,18 +425,52 @@ mod tests {
             (Ok(()), Ok(()))
         );
         let deeper = FieldTable::new().with("a", array(100));
-        assert_eq!(deeper.check_encodable(), Err(EncodeError::TableTooDeep));
-        let bomb = b"\x01a"
-            .iter()
-            .copied()
-            .chain((0..100_u32).flat_map(|level| {
-                let [a, b, c, d] = (5 * (99 - level)).to_be_bytes();
-                [b'A', a, b, c, d]
-            }));
+        assert_eq!(deeper.check_encodable(), Err(EncodeError::ArrayTooDeep));
+        assert!(!deeper.is_empty());
+        for depth in [100, 20_000] {
+            let wire = [b"\x01a".to_vec(), bomb(depth), b"\x01bV".to_vec()].concat();
+            assert_eq!(check(&wire), Err(DecodeError::ArrayTooDeep));
+            let table = FieldTable::from_wire(wire.clone().into());
+            let mut value = table.get("a").unwrap();
+            let mut levels = 0;
+            while let FieldValue::Array(mut values) = value {
+                assert_eq!(values.len(), 1);
+                value = values.remove(0);
+                levels += 1;
+            }
+            let rest = bomb(depth - levels);
+            assert_eq!(value, FieldValue::Opaque(rest.into()));
+            assert!(format!("{table:?}").len() < 1_000_000);
+            // Copied value by value it is the same.
+            let copy: FieldTable = table.iter().collect();
+            assert_eq!(
+                (copy.encoded(), copy.check_encodable()),
+                (&wire[..], Ok(()))
+            );
+        }
+    }
+
+    #[test]
+    fn what_an_array_holds_that_nobody_knows_stays_as_it_came() {
+        let wire = Bytes::from_static(b"\x01aA\0\0\0\x03B\x01U\x01bV");
+        let table = FieldTable::from_wire(wire.clone());
+        let opaque = FieldValue::Opaque(Bytes::from_static(b"A\0\0\0\x03B\x01U"));
+        assert_eq!(table.get("a"), Some(opaque));
+        assert_eq!(table.get("b"), Some(FieldValue::Void));
+        let copy: FieldTable = table.iter().collect();
         assert_eq!(
-            check(&bomb.collect::<Vec<u8>>()),
-            Err(DecodeError::TableTooDeep)
+            (copy.encoded(), copy.check_encodable()),
+            (&wire[..], Ok(()))
         );
+    }
+
+    #[test]
+    fn an_opaque_value_is_one_value_or_refused() {
+        for bytes in [&b""[..], b"U", b"B", b"B\x01B", b"S\0\0\0\x02a"] {
+            let opaque = FieldValue::Opaque(Bytes::from_static(bytes));
+            let table = FieldTable::new().with("a", opaque);
+            assert_eq!(table.check_encodable(), Err(EncodeError::NotOneValue));
+        }
     }
 
     #[test]

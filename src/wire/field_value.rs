@@ -1,11 +1,11 @@
 //! The values of field tables: each type that RabbitMQ reads and writes, with its letter.
 
-use std::fmt;
+use std::fmt::{self, Display as _};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::codec::{DecodeError, EncodeError, Reader, Writer};
-use super::field_table::{FieldTable, MAX_DEPTH, Shown, check_depth};
+use super::field_table::{FieldTable, MAX_DEPTH, Shown, skip_value};
 use super::short_str::ShortStr;
 
 /// A value in a [`FieldTable`], with the letter that AMQP has for its type.
@@ -51,6 +51,9 @@ pub enum FieldValue {
     Void,
     /// `x`
     Bytes(Bytes),
+    /// A value of a peer's that is not understood, an array with values of unknown types in it, say: its bytes, letter first. It
+    /// is sent as it came.
+    Opaque(Bytes),
 }
 
 impl FieldValue {
@@ -123,7 +126,11 @@ impl FieldValue {
                 out.put_u64(*value);
             }
             Self::Void => out.put_u8(b'V'),
-            Self::LongString(_) | Self::Array(_) | Self::Table(_) | Self::Bytes(_) => {
+            Self::LongString(_)
+            | Self::Array(_)
+            | Self::Table(_)
+            | Self::Bytes(_)
+            | Self::Opaque(_) => {
                 return self.encode_long(out, depth);
             }
         }
@@ -142,12 +149,11 @@ impl FieldValue {
             }
             Self::Table(table) => {
                 table.check_encodable()?;
-                check_depth(table.encoded(), depth + 1).map_err(|_| EncodeError::TableTooDeep)?;
                 out.put_u8(b'F');
                 Writer::new(out).table(table.encoded())
             }
             Self::Array(values) if depth >= MAX_DEPTH && !values.is_empty() => {
-                Err(EncodeError::TableTooDeep)
+                Err(EncodeError::ArrayTooDeep)
             }
             Self::Array(values) => {
                 out.put_u8(b'A');
@@ -157,12 +163,26 @@ impl FieldValue {
                     .try_for_each(|value| value.encode(&mut items, depth + 1))?;
                 Writer::new(out).longstr(&items)
             }
+            Self::Opaque(bytes) => {
+                let mut reader = Reader::new(bytes);
+                match skip_value(&mut reader) {
+                    Ok(()) if reader.is_empty() => out.put_slice(bytes),
+                    _ => return Err(EncodeError::NotOneValue),
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
     /// Reads one value; what is long in it is a slice of `memory`, which `reader` reads from.
-    pub(super) fn decode(reader: &mut Reader<'_>, memory: &Bytes) -> Result<Self, DecodeError> {
+    /// It is that deep inside arrays.
+    pub(super) fn decode(
+        reader: &mut Reader<'_>,
+        memory: &Bytes,
+        depth: usize,
+    ) -> Result<Self, DecodeError> {
+        let mut whole = *reader;
         let slice = |bytes: &[u8]| {
             if bytes.is_empty() {
                 Bytes::new()
@@ -190,16 +210,27 @@ impl FieldValue {
             b'V' => Self::Void,
             b'x' => Self::Bytes(slice(reader.longstr()?)),
             b'F' => Self::Table(FieldTable::from_wire(slice(reader.longstr()?))),
-            b'A' => {
-                let mut items = Reader::new(reader.longstr()?);
-                let mut values = Vec::new();
-                while !items.is_empty() {
-                    values.push(Self::decode(&mut items, memory)?);
-                }
-                Self::Array(values)
-            }
+            b'A' => match Self::items(reader.longstr()?, memory, depth) {
+                Ok(values) => Self::Array(values),
+                Err(_) => Self::Opaque(slice(whole.bytes(whole.len() - reader.len())?)),
+            },
             other => return Err(DecodeError::UnknownFieldType(other)),
         })
+    }
+}
+
+impl FieldValue {
+    /// The values of an array.
+    fn items(bytes: &[u8], memory: &Bytes, depth: usize) -> Result<Vec<Self>, DecodeError> {
+        let mut items = Reader::new(bytes);
+        if depth >= MAX_DEPTH && !items.is_empty() {
+            return Err(DecodeError::ArrayTooDeep);
+        }
+        let mut values = Vec::new();
+        while !items.is_empty() {
+            values.push(Self::decode(&mut items, memory, depth + 1)?);
+        }
+        Ok(values)
     }
 }
 
@@ -258,6 +289,13 @@ impl From<ShortStr> for FieldValue {
 /// The value alone: texts in quotes, bytes that are no text escaped.
 impl fmt::Display for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f, 1)
+    }
+}
+
+impl FieldValue {
+    /// Shows a value that is that deep inside others.
+    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         match self {
             Self::Bool(value) => value.fmt(f),
             Self::I8(value) => value.fmt(f),
@@ -274,14 +312,15 @@ impl fmt::Display for FieldValue {
                 Ok(text) => fmt::Debug::fmt(text, f),
                 Err(_) => write!(f, "\"{}\"", text.escape_ascii()),
             },
+            Self::Array(_) if depth > MAX_DEPTH => f.debug_list().finish_non_exhaustive(),
             Self::Array(values) => f
                 .debug_list()
-                .entries(values.iter().cloned().map(Shown))
+                .entries(values.iter().map(|value| Shown(value.clone(), depth + 1)))
                 .finish(),
             Self::Timestamp(value) => write!(f, "@{value}"),
-            Self::Table(table) => table.fmt(f),
+            Self::Table(table) => table.show(f, depth + 1),
             Self::Void => f.write_str("null"),
-            Self::Bytes(bytes) => write!(f, "b\"{}\"", bytes.escape_ascii()),
+            Self::Bytes(bytes) | Self::Opaque(bytes) => write!(f, "b\"{}\"", bytes.escape_ascii()),
         }
     }
 }

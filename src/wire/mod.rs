@@ -18,6 +18,7 @@ pub(crate) use arena::Arena;
 pub(crate) use codec::{DecodeError, EncodeError};
 pub use field_table::FieldTable;
 #[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing))]
 pub(crate) use field_table::check as check_table;
 pub use field_value::FieldValue;
 pub(crate) use frame::*;

@@ -198,14 +198,11 @@ impl Properties {
     }
 
     fn decode(reader: &mut Reader<'_>, arena: &mut Arena) -> Result<Self, DecodeError> {
-        let flags = reader.short()?;
+        // AMQP 0-9-1 has no properties for the lowest bits. RabbitMQ passes them over, and passes them on.
+        let flags = reader.short()? & !0b11;
         let mut properties = Self::default();
         if flags == 0 {
             return Ok(properties);
-        }
-        // Bit 0 announces more flags, and AMQP 0-9-1 has none for bit 1.
-        if flags & 0b11 != 0 {
-            return Err(DecodeError::UnknownProperties);
         }
         let whole = *reader;
         let mut headers: &[u8] = &[];
@@ -441,10 +438,35 @@ mod tests {
     }
 
     #[test]
-    fn properties_that_nobody_knows_are_an_error() {
-        for flags in [1_u8, 2] {
-            let payload = Bytes::from(vec![0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, flags, 0, 0]);
-            assert_eq!(decode(&payload), Err(DecodeError::UnknownProperties));
+    fn flags_of_no_property_are_passed_over() {
+        for flags in [1_u8, 2, 3] {
+            let mut payload = b"\0\x3c\0\0\0\0\0\0\0\0\0\0\x80".to_vec();
+            payload.extend([flags, 1, b'a']);
+            let properties = decode(&payload).unwrap().properties;
+            assert_eq!(properties.content_type(), Some("a"));
+            let mut out = BytesMut::new();
+            properties.encode(&mut out).unwrap();
+            assert_eq!(&out[..], b"\x80\0\x01a");
         }
+    }
+
+    #[test]
+    fn headers_that_nobody_understands_are_sent_as_they_came() {
+        let headers = b"\x01aB\x01\x01bU?\x01cB\x01";
+        let mut payload = b"\0\x3c\0\0\0\0\0\0\0\0\0\0\x20\0\0\0\0".to_vec();
+        payload.push(headers.len() as u8);
+        payload.extend(headers);
+        let mut properties = decode(&payload).unwrap().properties;
+        assert_eq!(properties.headers.get("a"), Some(1_u8.into()));
+        let mut out = BytesMut::new();
+        properties.encode(&mut out).unwrap();
+        assert_eq!(&out[6..], headers);
+        // What is added comes before what cannot be read over, and so is found.
+        properties.headers.insert("d", 2_u8);
+        properties.headers.insert("a", 3_u8);
+        assert!(properties.headers.remove("d"));
+        assert_eq!(properties.headers.get("a"), Some(3_u8.into()));
+        assert_eq!(properties.headers.encoded(), b"\x01aB\x03\x01bU?\x01cB\x01");
+        assert_eq!(format!("{:?}", properties.headers), r#"{"a": 3, ..}"#);
     }
 }

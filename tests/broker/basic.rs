@@ -434,3 +434,31 @@ fn acknowledgements_of_the_last_callback_get_out_with_the_end_of_the_loop() {
     session.connect().wait(&mut session).unwrap();
     assert_eq!(session.take(&queue), None);
 }
+
+#[test]
+fn headers_nested_however_deep_come_and_go_on() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    let deep = (0..200).fold(FieldTable::new(), |inner, level| {
+        FieldTable::new().with(format!("{level}"), inner)
+    });
+    let message = Message::new("deep").headers(deep.clone());
+    session
+        .basic_publish("", &queue, message)
+        .wait(&mut session)
+        .unwrap();
+    session.publish(&queue, "plain");
+    let consumer = session.basic_consume(&queue);
+    for expected in [&deep, &FieldTable::new(), &deep] {
+        let delivery = session.next(consumer);
+        assert_eq!(delivery.properties.headers(), expected);
+        if delivery.body == "deep" {
+            let again = Message::new("again").properties(delivery.properties.clone());
+            session
+                .basic_publish("", &queue, again)
+                .wait(&mut session)
+                .unwrap();
+        }
+        session.basic_ack(delivery).unwrap();
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::rng::Rng;
 use crate::wire::{
@@ -702,8 +702,7 @@ impl Broker {
             exchange: message.exchange.as_bytes(),
             routing_key: message.routing_key.as_bytes(),
         };
-        let mut properties = Properties::default();
-        properties.set_message_id(&message.id.to_string());
+        let properties = properties_of(message.id);
         self.say_content(number, &method, &properties, &message.body, rng);
         true
     }
@@ -974,8 +973,7 @@ impl Broker {
             routing_key: message.routing_key.as_bytes(),
             message_count,
         };
-        let mut properties = Properties::default();
-        properties.set_message_id(&message.id.to_string());
+        let properties = properties_of(message.id);
         self.say_content(number, &ok, &properties, &message.body, rng);
     }
 
@@ -1277,6 +1275,17 @@ impl Broker {
         let sent = self.sent.get_mut(&key).expect("a delivery of ours");
         assert_eq!(sent.fate.replace(fate), None, "settled twice");
     }
+}
+
+/// What a message goes out with; some have headers that nobody understands down to their end.
+pub(super) fn properties_of(id: u64) -> Properties {
+    let mut properties = Properties::default();
+    properties.set_message_id(&id.to_string());
+    if id % 8 == 3 {
+        let wire = b"\x01aF\0\0\0\x03\x01bF\x03oddU?";
+        properties.headers = FieldTable::from_wire(Bytes::from_static(wire));
+    }
+    properties
 }
 
 fn refusal(requeue: bool) -> Fate {

@@ -442,10 +442,7 @@ impl Program {
         let origin = delivery.origin;
         let key = (broker.number, origin.channel, origin.tag);
         let sent = &broker.sent[&key];
-        assert_eq!(
-            delivery.properties.message_id(),
-            Some(&*sent.message.to_string())
-        );
+        assert_eq!(delivery.properties, broker::properties_of(sent.message));
         assert!(
             delivery.body == sent.body,
             "another body than was published"

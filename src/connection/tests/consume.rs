@@ -4,13 +4,14 @@ use super::script::{EPOCH, Script, channel_close, content_of, wire_declare};
 use crate::ClientOptions;
 use crate::connection::{Request, Settle};
 use crate::error::{CancelledBy, Error};
-use crate::message::Delivery;
+use crate::message::{Delivery, Message};
 use crate::options::{Consume, ConsumeMulti, Get, Requeue};
 use crate::outcome::Outcome;
 use crate::wire::{
-    BasicAck, BasicCancel, BasicCancelOk, BasicConsume, BasicConsumeOk, BasicDeliver, BasicGet,
-    BasicGetEmpty, BasicGetOk, BasicNack, BasicQos, BasicQosOk, BasicRecover, BasicRecoverOk,
-    BasicReject, ChannelCloseOk, ChannelOpen, ChannelOpenOk, FieldTable, FieldValue, Properties,
+    Arena, BasicAck, BasicCancel, BasicCancelOk, BasicConsume, BasicConsumeOk, BasicDeliver,
+    BasicGet, BasicGetEmpty, BasicGetOk, BasicNack, BasicQos, BasicQosOk, BasicRecover,
+    BasicRecoverOk, BasicReject, BasicReturn, ChannelCloseOk, ChannelOpen, ChannelOpenOk,
+    ConfirmSelectOk, ContentHeader, FRAME_HEADER, FieldTable, FieldValue, Properties,
 };
 
 #[track_caller]
@@ -178,6 +179,69 @@ fn a_delivery_has_what_the_broker_says_of_it() {
     );
     assert_eq!(delivery.promise().client, 7);
     assert_eq!((delivery.origin.channel, delivery.origin.epoch), (2, EPOCH));
+}
+
+/// A table that some peer may send, which is not understood down to its end.
+fn odd_headers() -> FieldTable {
+    let deep = (0..100).fold(FieldTable::new(), |inner, _| {
+        FieldTable::new().with("t", inner)
+    });
+    let mut wire = FieldTable::new().with("deep", deep).encoded().to_vec();
+    wire.extend(b"\x03oddU??\x04lostB\x01");
+    FieldTable::from_wire(wire.into())
+}
+
+#[test]
+fn headers_that_nobody_understands_end_nothing_and_go_on_as_they_came() {
+    let mut script = consuming(Consume::new("work"));
+    let mut properties = Properties::default();
+    properties.headers = odd_headers();
+    let deliver = BasicDeliver {
+        consumer_tag: b"2.0.",
+        delivery_tag: 1,
+        ..Default::default()
+    };
+    script.send_content(2, deliver, &properties, b"odd");
+    script.deliver(2, "2.0.", 2, "plain");
+    let deliveries = script.deliveries(CONSUMER);
+    assert_eq!(bodies(&deliveries), ["odd", "plain"]);
+    let headers = deliveries[0].properties.headers();
+    assert!(headers.contains("deep") && headers.get("odd").is_none());
+    // A mandatory one gets puka's mark, by which it is known when it comes back.
+    let again = Message::new("odd")
+        .properties(deliveries[0].properties.clone())
+        .mandatory(true);
+    let published = script.publish("", "nowhere", again);
+    let mut header = None;
+    for _ in 0..5 {
+        let frame = script.frame();
+        if frame.kind == FRAME_HEADER {
+            header = Some(frame);
+        }
+    }
+    let header = header.expect("a header").payload;
+    let marked = ContentHeader::decode(&header, &mut Arena::default()).unwrap();
+    script.send(1, ChannelOpenOk::default());
+    script.send(1, ConfirmSelectOk {});
+    let returned = BasicReturn {
+        reply_code: 312,
+        reply_text: b"NO_ROUTE",
+        exchange: b"",
+        routing_key: b"nowhere",
+    };
+    script.send_content(1, returned, &marked.properties, b"odd");
+    let multiple = false;
+    script.send(
+        1,
+        BasicAck {
+            delivery_tag: 1,
+            multiple,
+        },
+    );
+    assert_matches!(
+        script.result(published),
+        Some(Err(Error::NoRoute(returned))) if *returned.properties.headers() == odd_headers()
+    );
 }
 
 #[test]
