@@ -39,6 +39,7 @@ mod loss;
 mod publish;
 mod queue;
 mod recovery;
+mod restored;
 #[allow(dead_code, reason = "other test binaries need more of it")]
 mod support;
 mod trouble;

@@ -20,14 +20,17 @@ fn options() -> ClientOptions {
 }
 
 /// What the program is told of the connection.
-fn events(session: &mut Session) -> Receiver<ConnectionEvent> {
+pub(crate) fn events(session: &mut Session) -> Receiver<ConnectionEvent> {
     let (sender, told) = channel();
     session.on_connection_event(move |_, event| sender.send(event).unwrap());
     told
 }
 
 /// Turns until the program has been told of a loss and of the end of it.
-fn wait_for_restoration(session: &mut Session, told: &Receiver<ConnectionEvent>) -> puka::Restored {
+pub(crate) fn wait_for_restoration(
+    session: &mut Session,
+    told: &Receiver<ConnectionEvent>,
+) -> puka::Restored {
     loop {
         session.sleep(Duration::from_millis(10)).unwrap();
         if let Ok(ConnectionEvent::Restored(restored)) = told.try_recv() {
@@ -177,21 +180,30 @@ fn the_next_host_is_tried_and_if_none_is_there_each_is_named() {
 }
 
 /// Stands between a client and its broker, and may keep the broker's words to itself.
-struct Between {
-    url: String,
+pub(crate) struct Between {
+    pub(crate) url: String,
     is_mute: Arc<AtomicBool>,
+    is_split: Arc<AtomicBool>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Between {
-    fn new(host: &str) -> Self {
+    /// Before the broker that all tests share.
+    pub(crate) fn shared() -> Self {
+        let url = crate::support::url();
+        Self::new(url.trim_start_matches("amqp://").trim_end_matches('/'))
+    }
+
+    pub(crate) fn new(host: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let between = Self {
             url: format!("amqp://{}/", listener.local_addr().unwrap()),
             is_mute: Arc::default(),
+            is_split: Arc::default(),
             streams: Arc::default(),
         };
         let (host, is_mute) = (host.to_owned(), between.is_mute.clone());
+        let is_split = between.is_split.clone();
         let streams = between.streams.clone();
         thread::spawn(move || {
             for client in listener.incoming() {
@@ -199,9 +211,10 @@ impl Between {
                 let both = [&client, &broker].map(|stream| stream.try_clone().unwrap());
                 streams.lock().unwrap().extend(both);
                 let (from, to) = (client.try_clone().unwrap(), broker.try_clone().unwrap());
-                thread::spawn(move || copy(from, to, &AtomicBool::new(false)));
-                let is_mute = is_mute.clone();
-                thread::spawn(move || copy(broker, client, &is_mute));
+                let (is_mute, is_split) = (is_mute.clone(), is_split.clone());
+                thread::spawn(move || copy(from, to, &AtomicBool::new(false), &is_split));
+                let never = AtomicBool::new(false);
+                thread::spawn(move || copy(broker, client, &is_mute, &never));
             }
         });
         between
@@ -212,8 +225,23 @@ impl Between {
         self.is_mute.store(true, Ordering::SeqCst);
     }
 
+    /// The client loses its connection, and the broker hears of that some time later.
+    pub(crate) fn split(&self, time: Duration) {
+        self.is_split.store(true, Ordering::SeqCst);
+        let streams = std::mem::take(&mut *self.streams.lock().unwrap());
+        // Client and broker by turns.
+        for client in streams.iter().step_by(2) {
+            let _ = client.shutdown(Shutdown::Both);
+        }
+        let is_split = self.is_split.clone();
+        thread::spawn(move || {
+            thread::sleep(time);
+            is_split.store(false, Ordering::SeqCst);
+        });
+    }
+
     /// Cuts all connections; new ones are whole.
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for stream in self.streams.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
@@ -221,12 +249,15 @@ impl Between {
     }
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
+fn copy(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool, is_split: &AtomicBool) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         if !is_mute.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
             break;
         }
+    }
+    while is_split.load(Ordering::SeqCst) {
+        thread::sleep(Duration::from_millis(1));
     }
     let _ = to.shutdown(Shutdown::Both);
 }
