@@ -2,11 +2,14 @@
 //!
 //! Whatever the peer does, every promise ends with the right error in time, and the client can connect again.
 
+mod embedded;
 mod handshake;
 mod loss;
 mod odd;
+mod pace;
 mod protocols;
 mod silence;
 mod support;
 mod texts;
 mod violations;
+mod waits;

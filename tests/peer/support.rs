@@ -159,6 +159,12 @@ impl Frame {
     }
 }
 
+/// The tag in a basic.consume.
+pub(crate) fn consumer_tag(consume: &Frame) -> Vec<u8> {
+    let (_, place) = consume.short(6);
+    consume.short(place).0.to_vec()
+}
+
 /// How a peer leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -324,6 +330,41 @@ impl Peer {
         }
     }
 
+    /// [`serve`](Self::serve), until somebody consumes, who has the first delivery then; on which channel.
+    pub(crate) fn serve_until_consume(&mut self) -> Option<u16> {
+        loop {
+            let frame = self.hear()?;
+            let channel = frame.channel;
+            let answer = match frame.id() {
+                Some((20, 10)) => method(channel, (20, 11), b"\0\0\0\0"),
+                Some((60, 10)) => method(channel, (60, 11), b""),
+                Some((60, 20)) => {
+                    let tag = consumer_tag(&frame);
+                    let answer = [
+                        method(channel, (60, 21), &short(&tag)),
+                        deliver(channel, &tag, 1),
+                        header(channel, 5),
+                        body(channel, b"hello"),
+                    ];
+                    self.say(&answer.concat())?;
+                    return Some(channel);
+                }
+                _ => continue,
+            };
+            self.say(&answer)?;
+        }
+    }
+
+    /// Sends a heartbeat every half second, on a thread, for as long as the socket takes them.
+    pub(crate) fn beat(&self) -> thread::JoinHandle<()> {
+        let mut stream = self.stream.try_clone().unwrap();
+        thread::spawn(move || {
+            while stream.write_all(&frame(8, 0, b"")).is_ok() {
+                thread::sleep(Duration::from_millis(500));
+            }
+        })
+    }
+
     /// Reads some bytes, and leaves it at that.
     #[cfg(feature = "tls")]
     pub(crate) fn hear_some(&mut self) {
@@ -483,4 +524,23 @@ pub(crate) fn assert_usable(client: &mut Client, case: &str) {
     assert_eq!(declared.unwrap().queue, "again", "{case}");
     result_of(client, Client::close).unwrap();
     assert!(!client.is_connected(), "{case}");
+}
+
+/// Does it, in that time: a test that would hang fails instead.
+pub(crate) fn within<T: Send + 'static>(
+    limit: Duration,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let (sender, done) = channel();
+    let thread = thread::spawn(move || {
+        let result = run();
+        let _ = sender.send(());
+        result
+    });
+    if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = done.recv_timeout(limit) {
+        panic!("it hangs");
+    }
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

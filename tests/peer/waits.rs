@@ -1,0 +1,359 @@
+//! What a wait does beside waiting: it hands over all that was asked for, sees to the timers, and finds its way where two
+//! bounds meet.
+
+use std::collections::HashSet;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use puka::{Broken, Client, ClientOptions, Consume, Error, Promise};
+
+use crate::support::{
+    BODY, End, LIMIT, Peer, body, client_of, deliver, header, method, open_ok, result, result_of,
+    short, tune, usual_start, within,
+};
+
+/// What a peer hears, as far as a test wants to know.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Heartbeat,
+    Ack(u64),
+    Body,
+    Method((u16, u16)),
+}
+
+/// What a peer does when a client consumes from it.
+#[derive(Debug, Clone, Copy)]
+struct Deliveries {
+    count: u64,
+    size: usize,
+}
+
+fn delivery(channel: u16, tag: &[u8], number: u64, size: usize) -> Vec<u8> {
+    [
+        deliver(channel, tag, number),
+        header(channel, size as u64),
+        body(channel, &vec![b'x'; size]),
+    ]
+    .concat()
+}
+
+/// Does as a broker does, with heartbeats every `heartbeat` seconds agreed on, and tells what it hears. All publishes are
+/// confirmed.
+fn serve(mut peer: Peer, heartbeat: u16, deliveries: Deliveries, heard: &Sender<Heard>) {
+    let login = [usual_start(), tune(100, 131_072, heartbeat), open_ok()];
+    if peer.log_in(&login).is_none() {
+        return peer.end(End::Reset);
+    }
+    let mut published = 0;
+    while let Some(frame) = peer.hear() {
+        let channel = frame.channel;
+        if frame.kind == 8 {
+            let _ = heard.send(Heard::Heartbeat);
+            // Answers in kind, so that the client is not alone.
+            peer.say(&crate::support::frame(8, 0, b""));
+            continue;
+        }
+        let Some(id) = frame.id() else {
+            if frame.kind == BODY {
+                published += 1;
+                let _ = heard.send(Heard::Body);
+                peer.say(&crate::support::confirm(80, channel, published, false));
+            }
+            continue;
+        };
+        let answer = match id {
+            (10, 50) => method(0, (10, 51), b""),
+            (20, 10) => method(channel, (20, 11), b"\0\0\0\0"),
+            (60, 10) => method(channel, (60, 11), b""),
+            (85, 10) => method(channel, (85, 11), b""),
+            (50, 30) => crate::support::purge_ok(channel, 0),
+            (60, 20) => {
+                let tag = crate::support::consumer_tag(&frame);
+                let mut answer = method(channel, (60, 21), &short(&tag));
+                for number in 1..=deliveries.count {
+                    answer.extend(delivery(channel, &tag, number, deliveries.size));
+                }
+                answer
+            }
+            (60, 80) => {
+                let tag: [u8; 8] = frame.payload[4..12].try_into().unwrap();
+                let _ = heard.send(Heard::Ack(u64::from_be_bytes(tag)));
+                continue;
+            }
+            id => {
+                let _ = heard.send(Heard::Method(id));
+                continue;
+            }
+        };
+        peer.say(&answer);
+    }
+    peer.end(End::Silence);
+}
+
+fn client(
+    options: ClientOptions,
+    heartbeat: u16,
+    deliveries: Deliveries,
+) -> (Client, Receiver<Heard>) {
+    let (sender, heard) = channel();
+    let mut client = client_of(options, move |peer| {
+        serve(peer, heartbeat, deliveries, &sender);
+    });
+    result_of(&mut client, Client::connect).unwrap();
+    (client, heard)
+}
+
+const FEW: Deliveries = Deliveries { count: 10, size: 5 };
+
+#[test]
+fn what_was_acknowledged_before_a_wait_is_out_when_it_returns() {
+    let (mut client, heard) = client(ClientOptions::new(), 0, FEW);
+    let consumer = client.basic_consume(Consume::new("work").prefetch_count(10));
+    for _ in 0..9 {
+        let delivery = result(&mut client, consumer).unwrap();
+        client.basic_ack(delivery).unwrap();
+    }
+    let tenth = result(&mut client, consumer).unwrap();
+    // From here on the program works for hours.
+    let acks: Vec<Heard> = (1..=9)
+        .map(|_| heard.recv_timeout(LIMIT).unwrap())
+        .collect();
+    assert_eq!(acks, (1..=9).map(Heard::Ack).collect::<Vec<_>>());
+    drop(tenth);
+}
+
+#[test]
+fn what_was_published_before_a_wait_is_out_when_it_returns() {
+    let (mut client, heard) = client(ClientOptions::new(), 0, FEW);
+    // Together more than a socket holds; the peer reads a little at a time.
+    let body = vec![b'x'; 100_000];
+    let publishes: Vec<Promise<()>> = (0..100)
+        .map(|_| client.basic_publish("", "a", body.clone()))
+        .collect();
+    result(&mut client, publishes[0]).unwrap();
+    let mut bodies = 0;
+    while bodies < publishes.len() {
+        bodies += usize::from(heard.recv_timeout(LIMIT).unwrap() == Heard::Body);
+    }
+}
+
+#[test]
+fn a_wait_that_finds_its_result_ready_keeps_the_heartbeats() {
+    let many = Deliveries {
+        count: 60_000,
+        size: 5,
+    };
+    let (mut client, heard) = client(ClientOptions::new().heartbeat(1), 1, many);
+    let consumer = client.basic_consume(Consume::new("work").no_ack(true));
+    let mut beats = 0;
+    for _ in 0..many.count {
+        result(&mut client, consumer).unwrap();
+        beats += heard
+            .try_iter()
+            .filter(|heard| *heard == Heard::Heartbeat)
+            .count();
+        if beats == 4 {
+            return;
+        }
+        // Some work.
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("{beats} heartbeats in a minute");
+}
+
+#[test]
+fn the_keeper_keeps_a_connection_on_which_nothing_was_written_yet() {
+    let options = ClientOptions::new().heartbeat(1).keeper(true);
+    let (mut client, heard) = client(options, 1, FEW);
+    for _ in 0..3 {
+        assert_eq!(heard.recv_timeout(LIMIT), Ok(Heard::Heartbeat));
+    }
+    assert_eq!(
+        result_of(&mut client, |client| client.queue_purge("a")).unwrap(),
+        0
+    );
+}
+
+/// Deliveries beyond the mark for what lies unread.
+const FULL: Deliveries = Deliveries {
+    count: 200,
+    size: 10_000,
+};
+
+fn small_marks() -> ClientOptions {
+    ClientOptions::new()
+        .unread_high_water_mark(300_000)
+        .high_water_mark(50_000)
+}
+
+#[test]
+fn a_callback_may_publish_past_both_marks() {
+    within(LIMIT, || {
+        let (mut client, _heard) = client(small_marks(), 0, FULL);
+        let (sender, confirmed) = channel();
+        client
+            .basic_consume("work")
+            .for_each(&mut client, move |client, _, delivery| {
+                let body = delivery.unwrap().body;
+                for _ in 0..6 {
+                    let sender = sender.clone();
+                    client
+                        .basic_publish("", "forward", body.clone())
+                        .then(client, move |_, _, result| sender.send(result).unwrap());
+                }
+            });
+        let mut count = 0;
+        while count < 6 * FULL.count {
+            client.loop_timeout(Duration::from_millis(10)).unwrap();
+            count += confirmed.try_iter().map(Result::unwrap).count() as u64;
+        }
+    });
+}
+
+#[test]
+fn a_publish_that_only_an_unread_consumer_could_make_room_for_is_not_sent() {
+    within(LIMIT, || {
+        let (mut client, _heard) = client(small_marks(), 0, FULL);
+        let consumer = client.basic_consume(Consume::new("work"));
+        let mut publishes = Vec::new();
+        let error = loop {
+            let publish = client.basic_publish("", "a", vec![b'x'; 10_000]);
+            if let Err(error) = client.wait_timeout(publish, Duration::ZERO)
+                && !matches!(error, Error::UnreadDeliveries(_))
+            {
+                break error;
+            }
+            publishes.push(publish);
+        };
+        let Error::NotSent(cause) = &error else {
+            panic!("{error}");
+        };
+        assert!(matches!(**cause, Error::UnreadDeliveries(_)), "{error}");
+        // Whoever reads goes on.
+        for _ in 0..FULL.count {
+            client.wait(consumer).unwrap();
+        }
+        for publish in publishes {
+            match client.wait(publish) {
+                Ok(()) | Err(Error::UnknownPromise(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn the_end_is_seen_while_reading_is_paused() {
+    for end in [End::Eof, End::Reset] {
+        within(LIMIT, move || {
+            let options = ClientOptions::new().unread_high_water_mark(10_000);
+            let mut client = client_of(options, move |mut peer| {
+                peer.accept();
+                let channel = peer.serve_until_consume().unwrap();
+                let some = (2..=20).map(|number| delivery(channel, b"2.0.", number, 1_000));
+                peer.say(&some.collect::<Vec<_>>().concat());
+                // The client has paused when it asks for the purge.
+                peer.serve();
+                peer.say(&delivery(channel, b"2.0.", 21, 1_000));
+                peer.end(end);
+            });
+            result_of(&mut client, Client::connect).unwrap();
+            let consumer = client.basic_consume("work");
+            while client.needs_read() {
+                client.loop_timeout(Duration::from_millis(1)).ok();
+            }
+            let other = client.queue_purge("a");
+            // A loop that is told the state of the socket calls again and again, and nobody takes a delivery.
+            while client.is_connected() {
+                client.on_timeout();
+                thread::yield_now();
+            }
+            let error = client.wait(other).unwrap_err();
+            assert!(
+                matches!(error, Error::ConnectionBroken(Broken::Eof | Broken::Io(_))),
+                "{error}"
+            );
+            // What has come is there, and then the end.
+            for _ in 1..=20 {
+                client.wait(consumer).unwrap();
+            }
+            let error = loop {
+                if let Err(error) = client.wait(consumer) {
+                    break error;
+                }
+            };
+            assert!(error.is_connection_broken(), "{error}");
+        });
+    }
+}
+
+#[test]
+fn each_of_many_is_had_once_by_waiting_for_any() {
+    let (mut client, _heard) = client(ClientOptions::new(), 0, FEW);
+    let promises: Vec<_> = (0..50).map(|_| client.queue_purge("a")).collect();
+    let mut seen = HashSet::new();
+    for _ in &promises {
+        let (promise, result) = client.wait_any(&promises).unwrap();
+        assert_eq!(result.unwrap(), 0);
+        assert!(seen.insert(promise));
+    }
+    let error = client.wait_any(&promises).unwrap_err();
+    assert!(matches!(error, Error::UnknownPromise(_)), "{error}");
+}
+
+#[test]
+fn a_break_ends_the_loop_around_the_callback_that_asks_for_it() {
+    within(LIMIT, || {
+        let (mut client, _heard) = client(ClientOptions::new(), 0, FEW);
+        let (sender, steps) = channel();
+        client
+            .queue_purge("a")
+            .then(&mut client, move |client, _, _| {
+                let inner = sender.clone();
+                client.queue_purge("b").then(client, move |client, _, _| {
+                    inner.send("inner").unwrap();
+                    client.loop_break();
+                });
+                client.loop_forever().unwrap();
+                // The outer loop still runs.
+                client.queue_purge("c").then(client, move |client, _, _| {
+                    sender.send("outer").unwrap();
+                    client.loop_break();
+                });
+            });
+        client.loop_forever().unwrap();
+        assert_eq!(steps.try_iter().collect::<Vec<_>>(), ["inner", "outer"]);
+
+        // A break before an inner loop is not forgotten.
+        client.queue_purge("a").then(&mut client, |client, _, _| {
+            client.loop_break();
+            client.loop_timeout(Duration::ZERO).unwrap();
+        });
+        client.loop_forever().unwrap();
+    });
+}
+
+#[test]
+fn what_a_handle_was_asked_before_the_end_is_done_before_it() {
+    within(LIMIT, || {
+        let (mut client, heard) = client(ClientOptions::new(), 0, FEW);
+        let handle = client.handle().unwrap();
+        client
+            .basic_consume(Consume::new("work").prefetch_count(10))
+            .for_each(&mut client, move |client, _, delivery| {
+                let delivery = delivery.unwrap();
+                let last = delivery.delivery_tag() == FEW.count;
+                handle
+                    .call(move |client| client.basic_ack(delivery).unwrap())
+                    .unwrap();
+                if last {
+                    client.loop_break();
+                }
+            });
+        client.loop_forever().unwrap();
+        for tag in 1..=FEW.count {
+            assert_eq!(heard.recv_timeout(LIMIT), Ok(Heard::Ack(tag)));
+        }
+    });
+}
