@@ -42,5 +42,6 @@ mod recovery;
 mod restored;
 #[allow(dead_code, reason = "other test binaries need more of it")]
 mod support;
+mod table;
 mod trouble;
 mod unread;
