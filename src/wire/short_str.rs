@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use super::arena::Arena;
 
-/// Texts up to this size have no memory elsewhere. It is what fits in the room of a `Bytes`.
+/// Texts up to this size have no memory elsewhere. It is what fits in the room of a `Bytes` of a
+/// 64-bit system; on others a text is as long and the room is larger.
 const INLINE: usize = 23;
 
 /// A text that is cheap to clone: a queue's name, a routing key, a property.
@@ -221,7 +222,9 @@ mod tests {
 
     #[test]
     fn short_ones_are_in_place_and_longer_ones_share() {
-        assert_eq!(size_of::<ShortStr>(), size_of::<Bytes>());
+        if cfg!(target_pointer_width = "64") {
+            assert_eq!(size_of::<ShortStr>(), size_of::<Bytes>());
+        }
         let mut arena = Arena::default();
         for len in [0, 1, INLINE, INLINE + 1, 255, 256] {
             let text = "n".repeat(len);
