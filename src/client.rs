@@ -218,6 +218,12 @@ impl Client {
     ///   have been there for the first of them); or it was published again after a loss, and then refused;
     /// - [`Error::NotSent`]: it was surely never taken;
     /// - [`Error::InvalidArgument`]: a name over 255 bytes, headers larger than a frame.
+    ///
+    /// # When no confirm comes
+    /// A broker may owe a confirm for ever, on a connection that is alive. RabbitMQ 3.10 does where a quorum queue is
+    /// deleted under load: neither what was under way to it, nor what the same connection publishes to that name
+    /// afterwards, is ever confirmed; 4.0 closes the connection then. Whoever cannot wait for ever uses
+    /// [`wait_timeout`](Self::wait_timeout), and takes the outcome as unknown; a new connection is confirmed again.
     pub fn basic_publish(
         &mut self,
         exchange: impl AsRef<str>,

@@ -163,6 +163,7 @@ impl Program {
                 let delete = Request::ExchangeDelete(ExchangeDelete::new(rng.pick(&["x", "y"])));
                 self.request(connection, "exchange.delete".into(), delete)
             }
+            26 if rng.percent(50) => self.publish_many(connection, rng, exchange),
             26..60 => self.publish(connection, rng, queue, exchange),
             60..65 => self.consume(connection, rng, queue),
             65..69 => {
@@ -176,6 +177,22 @@ impl Program {
         }
     }
 
+    /// So many that those behind several refused ones wait in line.
+    fn publish_many(
+        &mut self,
+        connection: &mut Connection,
+        rng: &mut Rng,
+        exchange: &str,
+    ) -> String {
+        let count = 50 + rng.below(250);
+        let first = self.promises + 1;
+        for _ in 0..count {
+            let queue = rng.pick(QUEUES);
+            self.publish(connection, rng, queue, exchange);
+        }
+        format!("{first} basic.publish, {count} times")
+    }
+
     fn publish(
         &mut self,
         connection: &mut Connection,
@@ -184,12 +201,13 @@ impl Program {
         exchange: &str,
     ) -> String {
         let made = rng.one(self.made.clone());
+        let missing = format!("missing-{}", rng.below(100));
         let (exchange, key) = match rng.below(50) {
             0..5 => ("", made.as_deref().unwrap_or(queue)),
             5..25 => ("", queue),
             25..35 => (exchange, "k"),
             35..49 => (rng.pick(broker::EXCHANGES), "k"),
-            _ => ("missing", "k"),
+            _ => (&*missing, "k"),
         };
         let body = match rng.below(10) {
             0 => 0,
