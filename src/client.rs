@@ -391,10 +391,20 @@ impl Client {
     /// [Acknowledges](https://www.rabbitmq.com/docs/confirms#acknowledgement-modes) a delivery. It goes out with the
     /// next wait or loop.
     ///
+    /// A delivery that came over a connection which was lost since cannot be acknowledged: the broker has queued its message
+    /// again, and it comes again, marked [`redelivered`](Delivery::redelivered). So does one whose acknowledgement was on its way.
+    /// That is no failure of the program, so where there is another connection, or [`Recovery`](crate::Recovery) will make one,
+    /// this succeeds and does nothing. [`is_stale`](Self::is_stale) tells.
+    ///
     /// # Errors
-    /// [`Error::StaleDelivery`] if its channel has gone, [`Error::NoAck`] if there is nothing to acknowledge,
-    /// [`Error::AlreadySettled`] if it went with an acknowledgement of many, [`Error::ForeignPromise`] if it is another
-    /// client's. Nothing is sent then.
+    /// - The connection's own error ([`Error::ConnectionBroken`], say) if that was lost and there is no other;
+    /// - [`Error::StaleDelivery`] if the broker has closed its channel (because nobody acknowledged in time, say), or the program
+    ///   has closed its connection;
+    /// - [`Error::AlreadySettled`] if it went with an acknowledgement of many, or was asked for again;
+    /// - [`Error::NoAck`] if there is nothing to acknowledge;
+    /// - [`Error::ForeignPromise`] if it is another client's.
+    ///
+    /// Nothing is sent then.
     pub fn basic_ack(&mut self, delivery: Delivery) -> Result<()> {
         self.settle(&delivery, Settle::Ack { multiple: false })
     }
@@ -444,15 +454,23 @@ impl Client {
         )
     }
 
+    /// Whether a delivery cannot be settled any more, for the broker has it again: its connection was lost, its channel closed,
+    /// or its consumer's deliveries were asked for again. Then its message comes again, and work on it would be done twice.
+    ///
+    /// `false` for one that came with [`no_ack`](Consume::no_ack). A program need not ask: it saves work, and the answer may be
+    /// another a moment later.
+    pub fn is_stale(&self, delivery: &Delivery) -> bool {
+        let origin = delivery.origin;
+        let is_ours = origin.promise.client == self.id;
+        is_ours && !origin.no_ack && !self.driver.holds(origin)
+    }
+
     fn settle(&mut self, delivery: &Delivery, how: Settle) -> Result<()> {
         let origin = delivery.origin;
         if origin.promise.client != self.id {
             return Err(Error::ForeignPromise(origin.promise));
         }
-        let settled = self
-            .driver
-            .with_connection(|connection| connection.settle(origin, how));
-        settled.unwrap_or(Err(Error::StaleDelivery(origin.tag)))
+        self.driver.settle(origin, how)
     }
 }
 

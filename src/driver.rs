@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::client_options::ClientOptions;
-use crate::connection::{Connection, Event, Request, SLICES};
+use crate::connection::{Connection, Event, Request, SLICES, Settle};
 use crate::dialer::{Dialer, Host};
 use crate::error::{Broken, Error, Result};
 use crate::lookup::Lookup;
-use crate::message::{Delivery, Message};
+use crate::message::{Delivery, Message, Origin};
 use crate::options::ConsumeMulti;
 use crate::outcome::{Connected, Outcome};
 use crate::promise::{PromiseId, Promises};
@@ -46,6 +46,8 @@ pub(crate) struct Driver {
     pub(crate) promises: Promises,
     /// When connecting, or closing, has taken too long.
     pub(crate) deadline: Option<Deadline>,
+    /// Channels of lower epochs were lost with their connections, not closed by the program.
+    lost_epochs: u64,
     /// Why there is no connection, once there was one.
     pub(crate) last_error: Option<Error>,
     /// What has become of the connection, if the program wants to know.
@@ -106,6 +108,7 @@ impl Driver {
             promises,
             deadline: None,
             last_error: None,
+            lost_epochs: 0,
             notices: VecDeque::new(),
             wants_notices: false,
             presence: Presence::default(),
@@ -212,6 +215,28 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Settles a delivery, if that is of any use.
+    pub(crate) fn settle(&mut self, origin: Origin, how: Settle) -> Result<()> {
+        let is_lost = origin.epoch < self.lost_epochs;
+        match self.with_connection(|connection| connection.settle(origin, how)) {
+            // The program has connected anew since.
+            Some(Err(Error::StaleDelivery(_))) if is_lost => Ok(()),
+            Some(result) => result,
+            None if origin.no_ack => Err(Error::NoAck(origin.tag)),
+            None if origin.is_returned => Ok(()),
+            None => Err(match &self.last_error {
+                Some(error) if is_lost => error.clone(),
+                _ => Error::StaleDelivery(origin.tag),
+            }),
+        }
+    }
+
+    /// Whether a delivery could be settled now.
+    pub(crate) fn holds(&self, origin: Origin) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| connection.holds(origin))
     }
 
     /// What the connection is told on behalf of a promise of its own; an error if there is none.
@@ -324,6 +349,9 @@ impl Driver {
     fn say_goodbye(&mut self) {
         if let Some(mut connection) = self.connection.take() {
             self.last_error = connection.take_end();
+            if !matches!(self.last_error, None | Some(Error::Closed)) {
+                self.lost_epochs = connection.epochs_end();
+            }
             let _ = write_last(&mut self.reactor, &mut connection);
         }
         self.dialer.reset();

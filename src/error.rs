@@ -173,7 +173,7 @@ pub enum Error {
     /// The delivery was settled before, by an acknowledgement of many.
     #[error("delivery {0} is settled already")]
     AlreadySettled(u64),
-    /// The delivery came over a channel or a connection that has gone; the broker has queued its message again.
+    /// The broker has closed the delivery's channel, or the program its connection; the broker has queued its message again.
     #[error(
         "delivery {0} is stale: its channel has gone, and the broker has queued the message again"
     )]

@@ -100,6 +100,22 @@
 //! # Ok::<(), puka::Error>(())
 //! ```
 //!
+//! A program that moves messages on publishes, waits for that, then acknowledges. It is the same with recovery and without, and
+//! a loss does not end it in the midst: the acknowledgement of a delivery that the loss has taken back succeeds and does
+//! nothing, and the message comes again. ([`Client::is_stale`](crate::Client::is_stale) tells, before long work.)
+//!
+//! ```no_run
+//! # fn f(client: &mut puka::Client) -> puka::Result<()> {
+//! let work = client.basic_consume(puka::Consume::new("work").prefetch_count(100));
+//! loop {
+//!     let delivery = client.wait(work)?;
+//!     let result = delivery.body_str().to_uppercase();
+//!     client.basic_publish("", "results", result).wait(client)?;
+//!     client.basic_ack(delivery)?;
+//! }
+//! # }
+//! ```
+//!
 //! # Other threads
 //! A [`Client`](crate::Client) is `Send`: it may live in any thread, in one at a time. Other threads have a
 //! [`Handle`](crate::Handle), whose calls run inside the client's loop and wake it up. A [`Delivery`](crate::Delivery) may

@@ -46,7 +46,8 @@ use crate::wire::ShortStr;
 /// A consumer gets every message that was not acknowledged, again; the broker marks it
 /// [`redelivered`](crate::Delivery::redelivered). An acknowledgement that was under way may be lost, so a message that
 /// the program is done with may come again, too. Deliveries that the program had not read are dropped (not those with
-/// `no_ack`); to settle one that it had is refused with [`Error::StaleDelivery`], and settles nothing else. A consumer of
+/// `no_ack`). To settle one that it had succeeds and does nothing, so that `client.basic_ack(delivery)?` does not end a program
+/// at a loss; [`Client::is_stale`](crate::Client::is_stale) tells, for those who want to know before they work on it. A consumer of
 /// a stream goes on behind the last delivery up to which all were acknowledged.
 ///
 /// # A request that ends the connection

@@ -119,6 +119,8 @@ pub(crate) struct Channels {
     /// The highest number that was agreed on.
     max: u16,
     next_epoch: u64,
+    /// What is below was on another socket, which has gone.
+    first_epoch: u64,
 }
 
 impl Channels {
@@ -132,7 +134,18 @@ impl Channels {
             closed: Vec::new(),
             max: 0,
             next_epoch: epoch,
+            first_epoch: epoch,
         }
+    }
+
+    /// The epoch of the next channel.
+    pub(super) fn next_epoch(&self) -> u64 {
+        self.next_epoch
+    }
+
+    /// Whether a channel of that epoch went with a socket that is lost.
+    pub(super) fn is_lost(&self, epoch: u64) -> bool {
+        epoch < self.first_epoch
     }
 
     pub(crate) fn set_max(&mut self, max: u16) {

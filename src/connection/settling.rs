@@ -66,7 +66,11 @@ impl Connection {
         if origin.no_ack {
             return Err(Error::NoAck(origin.tag));
         }
-        if origin.is_returned {
+        if origin.is_returned || self.is_taken_back(origin) {
+            log::debug!(
+                "delivery {} is settled too late: the broker has it again",
+                origin.tag
+            );
             return Ok(());
         }
         let channel = self
@@ -85,6 +89,23 @@ impl Connection {
         self.open_gate(origin.channel);
         self.release_if_settled(origin.channel);
         Ok(())
+    }
+
+    /// Whether recovery has lost the socket that a delivery came over: its message comes again by itself.
+    pub(crate) fn is_taken_back(&self, origin: Origin) -> bool {
+        self.config.recovers && self.channels.is_lost(origin.epoch)
+    }
+
+    /// Whether a delivery could be settled now.
+    pub(crate) fn holds(&self, origin: Origin) -> bool {
+        let channel = self.channels.get(origin.channel);
+        let channel = channel.filter(|channel| channel.epoch == origin.epoch && self.state.is_up());
+        channel.is_some_and(|channel| channel.unsettled.contains(origin.tag))
+    }
+
+    /// Behind all epochs of its channels.
+    pub(crate) fn epochs_end(&self) -> u64 {
+        self.channels.next_epoch()
     }
 
     /// Gives deliveries of one channel that nobody has read, or will, back to their queues; in order, oldest first.

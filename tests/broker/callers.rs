@@ -100,7 +100,7 @@ const REQUEST: [&str; 8] = ["NotConnected", "ok", "ok", "ok", "ok", "Closed", "N
 
 /// What an acknowledgement comes to.
 #[rustfmt::skip]
-const SETTLE: [&str; 8] = ["-", "StaleDelivery", "ok", "ok", "ok", "StaleDelivery", "StaleDelivery", "StaleDelivery"];
+const SETTLE: [&str; 8] = ["-", "StaleDelivery", "ok", "ok", "ok", "StaleDelivery", "StaleDelivery", "ConnectionBroken"];
 
 /// The calls. `ok` is what the promise came to, where the call makes one; and that nothing panicked, where it gives nothing.
 #[rustfmt::skip]
@@ -132,10 +132,11 @@ const TABLE: &[Row] = &[
     ("basic_recover, another client's", |client, world| { let promise = client.basic_recover(world.foreign.0); end(client, promise) }, ["ForeignPromise"; 8]),
     ("basic_ack", |client, world| match world.deliveries.pop() { Some(delivery) => shown(client.basic_ack(delivery)), None => none() }, SETTLE),
     ("basic_ack_multiple", |client, world| match world.deliveries.pop() { Some(delivery) => shown(client.basic_ack_multiple(delivery)), None => none() }, SETTLE),
-    ("basic_ack, after one of many", after_many, ["-", "StaleDelivery, StaleDelivery", "ok, AlreadySettled", "ok, AlreadySettled", "ok, AlreadySettled", "StaleDelivery, StaleDelivery", "StaleDelivery, StaleDelivery", "StaleDelivery, StaleDelivery"]),
+    ("basic_ack, after one of many", after_many, ["-", "StaleDelivery, StaleDelivery", "ok, AlreadySettled", "ok, AlreadySettled", "ok, AlreadySettled", "StaleDelivery, StaleDelivery", "StaleDelivery, StaleDelivery", "ConnectionBroken, ConnectionBroken"]),
     ("basic_reject", |client, world| match world.deliveries.pop() { Some(delivery) => shown(client.basic_reject(delivery, Requeue::Yes)), None => none() }, SETTLE),
     ("basic_nack", |client, world| match world.deliveries.pop() { Some(delivery) => shown(client.basic_nack(delivery, Requeue::No)), None => none() }, SETTLE),
     ("basic_nack_multiple", |client, world| match world.deliveries.pop() { Some(delivery) => shown(client.basic_nack_multiple(delivery, Requeue::Yes)), None => none() }, SETTLE),
+    ("is_stale", |client, world| match world.deliveries.pop() { Some(delivery) => client.is_stale(&delivery).to_string(), None => none() }, ["-", "true", "false", "false", "false", "true", "true", "true"]),
     ("basic_ack, another client's", |client, world| match world.foreign.1.take() { Some(delivery) => shown(client.basic_ack(delivery)), None => none() }, ["ForeignPromise"; 8]),
     ("wait, for deliveries", |client, world| match world.consumer { Some(consumer) => shown(client.wait_timeout(consumer, Duration::ZERO)), None => none() }, ["-", "Closed", "ok", "ok", "ok", "ok|Closed", "Closed", "ConnectionBroken"]),
     ("wait, once more", |client, world| match world.spent { Some(spent) => shown(client.wait(spent)), None => none() }, ["-", "UnknownPromise", "UnknownPromise", "UnknownPromise", "UnknownPromise", "UnknownPromise", "UnknownPromise", "UnknownPromise"]),

@@ -152,11 +152,8 @@ pub(crate) fn consume(
                     seen.resize(number + 1, 0);
                 }
                 seen[number] += 1;
-                // Refused where the delivery is from before a loss: then it comes again.
-                match client.basic_ack(delivery) {
-                    Ok(()) | Err(Error::StaleDelivery(_)) => {}
-                    Err(error) => panic!("{error}"),
-                }
+                // One from before a loss comes again.
+                client.basic_ack(delivery).unwrap();
                 until = Instant::now() + LIMIT;
             }
             Ok(None) => {}

@@ -182,16 +182,6 @@ fn a_login_that_makes_no_sense_gets_the_code_for_it() {
             "too early",
         ),
         (
-            "properties that are no table",
-            vec![method(
-                0,
-                (10, 10),
-                b"\0\x09\0\0\0\x02xy\0\0\0\x05PLAIN\0\0\0\0",
-            )],
-            502,
-            "too early",
-        ),
-        (
             "too much of a start",
             vec![method(
                 0,

@@ -127,11 +127,10 @@ fn a_session_may_be_lost_at_every_byte_and_the_client_connects_again() {
                 let case = format!("{name}, {end:?} after {count} of {length} bytes");
                 let mut client = cutter.client(&ClientOptions::new(), count, end);
                 let outcomes = program(&mut client);
-                for (call, result) in &outcomes {
+                for (_, result) in &outcomes {
                     let is_well = match result.as_ref().map_err(Error::cause) {
                         Ok(()) => true,
                         Err(Error::ConnectionBroken(_) | Error::NotConnected) => true,
-                        Err(Error::StaleDelivery(_)) => *call == "ack",
                         Err(_) => false,
                     };
                     assert!(is_well, "{case}: {outcomes:?}");
@@ -162,7 +161,6 @@ fn with_recovery_a_session_may_be_lost_at_every_byte_and_succeeds() {
                 for (call, result) in &outcomes {
                     let is_well = match result {
                         Ok(()) => true,
-                        Err(Error::StaleDelivery(_)) => *call == "ack",
                         // It is closed either way.
                         Err(Error::ConnectionBroken(_)) => *call == "close",
                         Err(_) => false,

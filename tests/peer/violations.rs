@@ -6,7 +6,7 @@ use puka::{ClientOptions, Error};
 
 use crate::support::{
     Busy, HEADER, METHOD, assert_usable, body, close, confirm, deliver, frame, header, long,
-    method, on_channel, open_ok, purge_ok, result, short, tune, usual_start, wrong_end,
+    method, on_channel, open_ok, purge_ok, result, tune, usual_start, wrong_end,
 };
 
 const TAG: &[u8] = Busy::TAG;
@@ -121,10 +121,6 @@ fn methods() -> Vec<Group> {
                 ("channel.open-ok", on_purge((20, 11), b"\0\0\0\0")),
                 ("channel.close-ok", on_purge((20, 41), b"")),
                 ("declare-ok", on_purge((50, 11), b"\x01a\0\0\0\0\0\0\0\0")),
-                (
-                    "a second consume-ok",
-                    method(CONSUMER, (60, 21), &short(TAG)),
-                ),
                 ("get-empty", on_purge((60, 72), b"\0")),
                 ("get-ok", on_purge((60, 71), &[0; 15])),
                 ("a second select-ok", method(1, (85, 11), b"")),

@@ -329,7 +329,10 @@ impl Program {
             (Settle::Nack { multiple, .. }, Requeue::No) => (multiple, Fate::Dropped),
         };
         let was_open = connection.is_open();
+        let is_taken_back = connection.is_taken_back(held.origin);
         match connection.settle(held.origin, how) {
+            // It comes again.
+            Ok(()) if is_taken_back => assert!(!broker.is_unacked(held.key, held.opening)),
             Ok(()) => {
                 broker.expect(held.key, fate);
                 if multiple {

@@ -1,6 +1,6 @@
 //! Protocol header, start, tune, open; and what may go wrong on the way.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::script::{CONNECT, Script, TUNE, frame_of, server_properties, start};
 use crate::ClientOptions;
@@ -459,4 +459,16 @@ fn a_secret_that_no_frame_can_hold_is_refused_and_not_kept() {
     script.send(0, start(&server_properties("3.13.7")));
     let (_, _, response, _) = start_ok(&mut script);
     assert_eq!(response, "\0guest\0secret");
+}
+
+#[test]
+fn server_properties_that_nobody_understands_do_no_harm() {
+    for wire in [&b"xy"[..], b"\x07productU?\x01aV"] {
+        let mut script = Script::new(ClientOptions::new());
+        script.connect_to(&FieldTable::from_wire(Bytes::from_static(wire)), TUNE);
+        assert_matches!(
+            script.result(CONNECT),
+            Some(Ok(Outcome::Connected(connected))) if connected.version().is_empty()
+        );
+    }
 }
