@@ -28,6 +28,10 @@ const RETRIES: u32 = 1;
 const PROBES: u32 = 2;
 
 /// What the system knows of the peer.
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "no other system tells")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// It has acknowledged everything.

@@ -340,6 +340,12 @@ fn a_login_may_be_odd() {
             usual,
         ),
         (
+            "properties that are no table",
+            method(0, (10, 10), b"\0\x09\0\0\0\x02xy\0\0\0\x05PLAIN\0\0\0\0"),
+            usual_tune(),
+            usual,
+        ),
+        (
             "no properties",
             method(0, (10, 10), b"\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US"),
             usual_tune(),
