@@ -498,4 +498,37 @@ mod tests {
         let promise = Client::new("amqp:///").map(|mut client| client.queue_declare("a"));
         assert!(promise.is_ok_and(|promise| promise.number() == 1 && promise.to_string() == "1"));
     }
+
+    #[test]
+    fn a_callback_that_sets_itself_anew_is_told_the_end_once() {
+        use std::sync::{Arc, Mutex};
+
+        fn listen(client: &mut Client, promise: Promise<QueueDeclareOk>, told: Arc<Mutex<usize>>) {
+            promise.then(client, move |client, promise, result| {
+                assert!(result.is_err());
+                let count = {
+                    let mut count = told.lock().unwrap();
+                    *count += 1;
+                    *count
+                };
+                assert!(count < 10, "it is told the end for ever");
+                listen(client, promise, told);
+            });
+        }
+
+        let mut client = Client::new("amqp:///").unwrap();
+        let mut other = Client::new("amqp:///").unwrap();
+        let told = Arc::new(Mutex::new(0));
+        // There is no connection; and it is another client's.
+        let promise = client.queue_declare("a");
+        listen(&mut client, promise, told.clone());
+        listen(&mut other, promise, told.clone());
+        client.run_any_callbacks();
+        other.run_any_callbacks();
+        assert_eq!(*told.lock().unwrap(), 2);
+        // Whoever asks later is told that there is nothing.
+        listen(&mut client, promise, told.clone());
+        client.run_any_callbacks();
+        assert_eq!(*told.lock().unwrap(), 3);
+    }
 }

@@ -233,6 +233,8 @@ pub(crate) struct Promises {
     unread_bytes: usize,
     /// Callbacks that were set on a promise with nothing more to give.
     orphans: VecDeque<(PromiseId, Callback)>,
+    /// Promises whose last result a callback is being told; the innermost is the last one.
+    ending: Vec<PromiseId>,
 }
 
 impl fmt::Debug for Promises {
@@ -267,6 +269,7 @@ impl Promises {
             unread: VecDeque::new(),
             unread_bytes: 0,
             orphans: VecDeque::new(),
+            ending: Vec::new(),
         }
     }
 
@@ -414,8 +417,11 @@ impl Promises {
     }
 
     /// The next delivery of a consumer whose callback is running, unless that has set another.
-    pub(crate) fn next_delivery(&mut self, number: u64) -> Option<Box<Delivery>> {
-        let entry = self.entries.get_mut(&number)?;
+    pub(crate) fn next_delivery(&mut self, id: PromiseId) -> Option<Box<Delivery>> {
+        if id.client != self.client {
+            return None;
+        }
+        let entry = self.entries.get_mut(&id.number)?;
         match &mut entry.state {
             State::Consumer { inbox, .. } if entry.callback.is_none() => {
                 inbox.pop(&mut self.backlog)
@@ -518,8 +524,10 @@ impl Promises {
     }
 
     /// Puts a consumer's callback back, unless the callback itself has set another.
-    pub(crate) fn restore(&mut self, number: u64, callback: Callback) {
-        if let Some(entry) = self.entries.get_mut(&number)
+    pub(crate) fn restore(&mut self, id: PromiseId, callback: Callback) {
+        let number = id.number;
+        if id.client == self.client
+            && let Some(entry) = self.entries.get_mut(&number)
             && entry.callback.is_none()
         {
             entry.callback = Some(callback);
@@ -545,8 +553,24 @@ impl Promises {
                     self.enqueue(id.number);
                 }
             }
+            // It would be told the end once more, and could set itself once more, for ever.
+            _ if self.ending.contains(&id) => {
+                log::debug!(
+                    "a callback that is set for promise {id} while its last result is told gets nothing"
+                );
+            }
             _ => self.orphans.push_back((id, callback)),
         }
+    }
+
+    /// A callback is told the last thing that its promise gives.
+    pub(crate) fn begin_last(&mut self, id: PromiseId) {
+        self.ending.push(id);
+    }
+
+    /// It has returned.
+    pub(crate) fn end_last(&mut self) {
+        self.ending.pop();
     }
 
     /// How many callbacks could run now.
@@ -555,9 +579,9 @@ impl Promises {
     }
 
     /// The next callback to run, with its promise's number and what it is to be given.
-    pub(crate) fn next_callback(&mut self) -> Option<(u64, Result<Item>, Callback)> {
+    pub(crate) fn next_callback(&mut self) -> Option<(PromiseId, Result<Item>, Callback)> {
         if let Some((id, callback)) = self.orphans.pop_front() {
-            return Some((id.number, Err(self.no_result(id)), callback));
+            return Some((id, Err(self.no_result(id)), callback));
         }
         while let Some(number) = self.ready.pop_front() {
             let Some(entry) = self.entries.get_mut(&number) else {
@@ -568,7 +592,7 @@ impl Promises {
                 continue;
             }
             if let Some((item, Some(callback))) = self.take(number) {
-                return Some((number, item, callback));
+                return Some((self.id(number), item, callback));
             }
         }
         None
@@ -711,5 +735,17 @@ mod tests {
         promises.settle(large.number, Err(returned(3 * UNREAD_BYTES)));
         assert_eq!(promises.look(large.number), Look::Ready);
         assert_eq!(promises.look(first.number), Look::Unknown);
+    }
+
+    #[test]
+    fn a_callback_of_another_clients_promise_gets_nothing_of_its_namesake() {
+        let mut promises = Promises::new(1, usize::MAX);
+        let own = promises.consumer(0, false);
+        promises.deliver(own.number, Box::new(Delivery::blank()));
+        let foreign = PromiseId { client: 2, ..own };
+        assert!(promises.next_delivery(foreign).is_none());
+        promises.restore(foreign, Callback::Each(Box::new(|_, _| {})));
+        assert_eq!(promises.runnable(), 0);
+        assert!(promises.next_delivery(own).is_some());
     }
 }

@@ -204,26 +204,34 @@ impl Client {
             Ok(item) => item.copy().ok_or(Error::HandledByCallback),
             Err(error) => Err(error.clone()),
         };
-        self.run(id.number(), callback, item);
+        self.run(id, callback, item);
         copy
     }
 
-    fn run(&mut self, number: u64, callback: Callback, item: Result<Item>) {
-        self.run_many(number, callback, item, 1);
+    fn run(&mut self, id: PromiseId, callback: Callback, item: Result<Item>) {
+        self.run_many(id, callback, item, 1);
     }
 
     /// Runs a callback with an item, and a consumer's with what else has come for it, up to `limit` times, or until
     /// somebody wants the loop to end. How often it ran.
     fn run_many(
         &mut self,
-        number: u64,
+        id: PromiseId,
         callback: Callback,
         item: Result<Item>,
         limit: usize,
     ) -> usize {
+        // Only a delivery is not the last thing that its promise gives.
+        let is_last = !matches!(item, Ok(Item::Delivery(_)));
+        if is_last {
+            self.driver.promises.begin_last(id);
+        }
         let mut callback = match callback {
             Callback::Once(callback) => {
                 let ran = self.inside(|client| callback(client, item));
+                if is_last {
+                    self.driver.promises.end_last();
+                }
                 ran.unwrap_or_else(|panic| resume_unwind(panic));
                 return 1;
             }
@@ -235,7 +243,7 @@ impl Client {
             let mut count = 1;
             while count < limit
                 && !client.is_broken
-                && let Some(delivery) = client.driver.promises.next_delivery(number)
+                && let Some(delivery) = client.driver.promises.next_delivery(id)
             {
                 callback(client, Ok(Item::Delivery(delivery)));
                 count += 1;
@@ -243,7 +251,10 @@ impl Client {
             count
         });
         let promises = &mut self.driver.promises;
-        promises.restore(number, Callback::Each(callback));
+        if is_last {
+            promises.end_last();
+        }
+        promises.restore(id, Callback::Each(callback));
         ran.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
@@ -268,10 +279,10 @@ impl Client {
             self.run_events();
             self.run_jobs();
             for _ in 0..self.driver.promises.runnable() {
-                let Some((number, item, callback)) = self.driver.promises.next_callback() else {
+                let Some((id, item, callback)) = self.driver.promises.next_callback() else {
                     break;
                 };
-                count += self.run_many(number, callback, item, check - count);
+                count += self.run_many(id, callback, item, check - count);
                 if self.is_broken {
                     return;
                 }
@@ -291,6 +302,9 @@ impl Client {
 
     /// Sets the callback for every result of a promise, in place of any other: puka's name for
     /// [`then`](Promise::then) and [`for_each`](Promise::for_each).
+    ///
+    /// A callback may set another, or itself, for its own promise: that gets what comes next. One that is set while the last
+    /// result is told gets nothing.
     pub fn set_callback<T: Answer>(
         &mut self,
         promise: Promise<T>,
@@ -377,10 +391,10 @@ impl Client {
             self.run_events();
             self.run_jobs();
             for _ in 0..self.driver.promises.runnable() {
-                let Some((number, item, callback)) = self.driver.promises.next_callback() else {
+                let Some((id, item, callback)) = self.driver.promises.next_callback() else {
                     break;
                 };
-                self.run_many(number, callback, item, BURST);
+                self.run_many(id, callback, item, BURST);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use puka::{Client, Error, Get, QueueDeclare};
+use puka::{Client, Delivery, Error, Get, Promise, QueueDeclare};
 
 use crate::support::{LIMIT, MOMENT, Session, unique, url};
 
@@ -347,4 +347,41 @@ fn a_loop_without_a_connection_says_so() {
         });
     client.loop_forever().unwrap();
     assert!(matches!(ran.try_recv(), Ok(Err(Error::NotConnected))));
+}
+
+/// Takes one delivery after another, each by a callback of its own, until the end.
+fn take_next(client: &mut Client, consumer: Promise<Delivery>, mut bodies: Vec<String>) {
+    consumer.then(client, move |client, consumer, delivery| {
+        match delivery {
+            Ok(delivery) => {
+                bodies.push(delivery.body_str().into_owned());
+                client.basic_ack(delivery).unwrap();
+                if bodies.len() == 3 {
+                    client.basic_cancel(consumer);
+                }
+            }
+            Err(end) => {
+                assert!(matches!(end, Error::Cancelled(_)), "{end}");
+                assert_eq!(bodies, ["1", "2", "3"]);
+                client.loop_break();
+            }
+        }
+        take_next(client, consumer, bodies);
+    });
+}
+
+#[test]
+fn a_consumers_callback_may_set_itself_anew_each_time() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    for body in ["1", "2", "3"] {
+        session.publish(&queue, body);
+    }
+    let consumer = session.basic_consume(&queue);
+    take_next(&mut session, consumer, Vec::new());
+    session.loop_forever().unwrap();
+    // It is not told the end once more.
+    session.run_any_callbacks();
+    session.publish(&queue, "4");
+    session.wait_for_messages(&queue, 1);
 }
