@@ -103,8 +103,8 @@ pub(crate) fn publish(
                 ledger.confirmed.fetch_add(1, Ordering::Relaxed);
             }
             Ok(None) => panic!("message {number} is neither confirmed nor refused"),
-            // The queue has no leader at the moment.
-            Err(Error::Nacked) => {
+            // The queue has no leader at the moment; if it was published again, it may have had one before.
+            Err(error) if matches!(error.cause(), Error::Nacked) => {
                 ledger.refused.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => panic!("message {number}: {error}"),
