@@ -78,6 +78,10 @@ impl Connection {
             return;
         }
         for name in consumer.queue_names() {
+            // Of the others one need not look for each.
+            if !self.topology.is_auto_deleted(name) {
+                continue;
+            }
             let others = self.consumers.values().any(|&number| {
                 match self.channels.get(number).map(|channel| &channel.role) {
                     Some(Role::Consumer(other)) => other
@@ -88,7 +92,7 @@ impl Connection {
                 }
             });
             if !others {
-                self.topology.forget_auto_deleted(name);
+                self.topology.forget_queue(name);
             }
         }
     }
@@ -185,8 +189,8 @@ impl Connection {
         let Role::Consumer(consumer) = &mut channel.role else {
             return log::debug!("a consume-ok for a consumer that is no more");
         };
-        let mut starting = consumer.queues.iter_mut().filter(|queue| queue.starting);
-        let Some(queue) = starting.find(|queue| queue.wire_tag().as_bytes() == tag) else {
+        let queue = consumer.queue_of(tag).filter(|queue| queue.starting);
+        let Some(queue) = queue.filter(|queue| queue.wire_tag().as_bytes() == tag) else {
             return log::debug!("a second consume-ok for a consumer");
         };
         queue.starting = false;

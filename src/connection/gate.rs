@@ -131,6 +131,24 @@ impl Connection {
         self.gates.replace(old, new);
     }
 
+    /// The account is what the gates hold.
+    #[cfg(test)]
+    pub(super) fn check_gates(&self) {
+        let mut sum = Account::default();
+        for (_, channel) in self.channels.open_channels() {
+            if let Role::Consumer(consumer) = &channel.role {
+                let deliveries = consumer.held.deliveries.iter();
+                let bytes: usize = deliveries.map(|delivery| delivery.bytes()).sum();
+                assert_eq!(
+                    (consumer.held.bytes, consumer.held.counted.held),
+                    (bytes, bytes)
+                );
+                sum.replace(Account::default(), consumer.held.counted);
+            }
+        }
+        assert_eq!(self.gates, sum);
+    }
+
     /// Takes what a consumer's gate holds off the account: the consumer is no more, or has lost its channel.
     pub(super) fn discount_held(&mut self, consumer: &mut Consumer) {
         let old = std::mem::take(&mut consumer.held.counted);

@@ -143,11 +143,9 @@ impl Topology {
         }
     }
 
-    /// A consumer of ours was the last reason for the queue to be, as far as we know.
-    pub(super) fn forget_auto_deleted(&mut self, name: &ShortStr) {
-        if self.queues.get(name).is_some_and(|queue| queue.auto_delete) {
-            self.forget_queue(name);
-        }
+    /// Whether the queue goes with its last consumer.
+    pub(super) fn is_auto_deleted(&self, name: &ShortStr) -> bool {
+        self.queues.get(name).is_some_and(|queue| queue.auto_delete)
     }
 
     /// An exchange has lost a binding.

@@ -669,8 +669,11 @@ impl Broker {
                     .unacked
                     .values()
                     .filter(|unacked| unacked.consumer == *tag);
-                let has_room =
-                    consumer.no_ack || consumer.prefetch == 0 || out.count() < consumer.prefetch;
+                // Some brokers keep no prefetch.
+                let has_room = consumer.no_ack
+                    || consumer.prefetch == 0
+                    || self.limits.frame_max % 8 == 3
+                    || out.count() < consumer.prefetch;
                 let queue = self.queues.get(&consumer.queue);
                 if has_room && queue.is_some_and(|queue| !queue.messages.is_empty()) {
                     able.push((number, tag.clone()));
@@ -1173,20 +1176,22 @@ impl Broker {
                 }
             }
             3 | 4 => self.set_blocked(rng.percent(20)),
-            _ => {
-                // A message of nobody's: a number that the program does not use.
-                let id = u64::MAX - rng.next() % 1_000_000;
-                let message = Stored {
-                    id,
-                    body: super::body_of(id, rng.below(300)),
-                    exchange: String::new(),
-                    routing_key: name.into(),
-                    redelivered: false,
-                };
-                if let Some(queue) = self.queues.get_mut(name) {
-                    queue.messages.push_back(message);
-                }
-            }
+            _ => self.store(rng, name),
+        }
+    }
+
+    /// A message of nobody's: a number that the program does not use.
+    pub(super) fn store(&mut self, rng: &mut Rng, name: &str) {
+        let id = u64::MAX - rng.next() % 1_000_000;
+        let message = Stored {
+            id,
+            body: super::body_of(id, rng.below(300)),
+            exchange: String::new(),
+            routing_key: name.into(),
+            redelivered: false,
+        };
+        if let Some(queue) = self.queues.get_mut(name) {
+            queue.messages.push_back(message);
         }
     }
 

@@ -105,6 +105,11 @@ impl Simulation {
         if rng.percent(20) {
             options = options.blocked_timeout(Duration::from_secs(20));
         }
+        // Then what is on its way to a consumer that is replaced is too much for its gate.
+        let has_low_mark = rng.percent(20);
+        if has_low_mark {
+            options = options.unread_high_water_mark(rng.below(1500));
+        }
         let now = crate::reactor::now();
         let config = Config {
             login: Login {
@@ -123,6 +128,9 @@ impl Simulation {
         for queue in program::QUEUES {
             if rng.percent(60) {
                 broker.add_queue(queue);
+                for _ in 0..rng.below(12) {
+                    broker.store(&mut rng, queue);
+                }
             }
         }
         for &exchange in broker::EXCHANGES {
@@ -133,7 +141,7 @@ impl Simulation {
         broker.connect();
         Self {
             connection: Connection::new(1, config),
-            program: Program::new(limits.channel_max < 2047),
+            program: Program::new(limits.channel_max < 2047, has_low_mark),
             rng,
             now,
             broker,
@@ -167,6 +175,7 @@ impl Simulation {
         self.program.check_settled();
         self.broker.check_settled();
         self.program.check_locks(&self.broker, &self.connection);
+        self.connection.check_gates();
         if !self.connection.is_over() {
             self.close();
             self.settle_down();

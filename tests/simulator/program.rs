@@ -74,12 +74,14 @@ pub(super) struct Program {
     made: Vec<String>,
     /// So few channels that they may run out.
     few_channels: bool,
+    /// So low a mark that deliveries go back before the program sees them.
+    has_low_mark: bool,
     pub(super) deliveries: u64,
     pub(super) publishes: u64,
 }
 
 impl Program {
-    pub(super) fn new(few_channels: bool) -> Self {
+    pub(super) fn new(few_channels: bool, has_low_mark: bool) -> Self {
         Self {
             promises: 1,
             open: BTreeMap::from([(1, Kind::Connect)]),
@@ -94,6 +96,7 @@ impl Program {
             refused: Vec::new(),
             made: Vec::new(),
             few_channels,
+            has_low_mark,
             deliveries: 0,
             publishes: 0,
         }
@@ -245,7 +248,11 @@ impl Program {
         if rng.percent(30) {
             queues.push(rng.pick(QUEUES));
         }
-        let consumers = queues.iter().map(|&queue| Consume::new(queue));
+        // There are others beside it here, but the client cannot replace it.
+        let exclusive = rng.percent(15);
+        let consumers = queues
+            .iter()
+            .map(|&queue| Consume::new(queue).exclusive(exclusive));
         let consume = ConsumeMulti::new(consumers)
             .prefetch_count(prefetch)
             .no_ack(no_ack);
@@ -446,7 +453,7 @@ impl Program {
         let seen = self.counts.entry((key.0, promise, queue)).or_default();
         let is_next = count == *seen + 1;
         // What the client held for it comes again, too, if all is to.
-        let may_skip = self.recovered.contains(&promise) && count > *seen;
+        let may_skip = (self.has_low_mark || self.recovered.contains(&promise)) && count > *seen;
         assert!(is_next || may_skip, "consumer {promise} missed a delivery");
         *seen = count;
         if !delivery.origin.no_ack
@@ -583,10 +590,13 @@ impl Program {
                     "{kind:?} was not refused: {error}"
                 );
             }
-            // The consumer had ended already.
+            // The consumer had ended already, or cannot have more.
             (
                 Kind::OfConsumer,
-                Error::UnknownPromise(_) | Error::Cancelled(_) | Error::NotFound(_),
+                Error::UnknownPromise(_)
+                | Error::Cancelled(_)
+                | Error::NotFound(_)
+                | Error::InvalidArgument(_),
             ) => {}
             (kind, error) => self.lost(kind, error),
         }
