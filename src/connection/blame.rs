@@ -310,7 +310,7 @@ impl Connection {
 
     /// Sends the next ones of what is sent carefully, when those before are answered.
     pub(super) fn go_on_carefully(&mut self) {
-        while self.blame.is_careful() && self.is_at_rest() {
+        while self.state.is_up() && self.blame.is_careful() && self.is_at_rest() {
             self.blame.widen();
             let left = self.replay.left();
             if left > 0 {
@@ -327,7 +327,8 @@ impl Connection {
             if !self.is_at_rest() || self.publisher.line.is_fenced() {
                 return;
             }
-            if !self.publisher.line.is_empty() && !self.replay.holds_publishes() {
+            if !self.publisher.line.is_empty() {
+                // If they wait for something, their turn is later.
                 return self.release_held_carefully();
             }
             log::debug!("all that was sent one by one is answered");

@@ -375,7 +375,10 @@ impl Connection {
             Role::Consumer(mut consumer) => {
                 self.discount_held(&mut consumer);
                 self.consumers.remove(&consumer.promise);
-                if let Some(consumer) = self.retry_consumer(consumer, error) {
+                if let Some(mut consumer) = self.retry_consumer(consumer, error) {
+                    if consumer.starting == 0 {
+                        self.forget_auto_deleted(&mut consumer);
+                    }
                     self.fail_consumer(consumer, error);
                 }
             }

@@ -73,7 +73,7 @@ impl Connection {
     }
 
     /// Queues that go with their last consumer are not to be declared again.
-    fn forget_auto_deleted(&mut self, consumer: &mut Consumer) {
+    pub(super) fn forget_auto_deleted(&mut self, consumer: &mut Consumer) {
         if self.config.options.recovery.is_none() {
             return;
         }

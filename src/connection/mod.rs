@@ -277,6 +277,9 @@ impl Connection {
         if let Err(violation) = self.read_frames(&mut input, now) {
             self.break_off(violation);
         }
+        if self.blame.is_careful() {
+            self.go_on_carefully();
+        }
         if self.is_done() {
             input.clear();
         }
@@ -331,11 +334,7 @@ impl Connection {
                 }
                 let method = Method::decode(payload)?;
                 self.handle_method(channel, &method)
-                    .map_err(|violation| violation.of(method.id()))?;
-                if self.blame.is_careful() {
-                    self.go_on_carefully();
-                }
-                Ok(())
+                    .map_err(|violation| violation.of(method.id()))
             }
             FRAME_HEADER | FRAME_BODY => self.handle_content(channel, kind, payload),
             FRAME_HEARTBEAT => Ok(()),
@@ -500,6 +499,9 @@ impl Connection {
         self.expire_calls();
         self.expire_blocked();
         self.retry_replay();
+        if self.blame.is_careful() {
+            self.go_on_carefully();
+        }
         match self.heartbeat.due(now) {
             Due::Nothing => {}
             Due::Send => {

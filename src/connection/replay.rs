@@ -100,6 +100,13 @@ impl Replay {
         self.until.is_some_and(|until| now < until)
     }
 
+    /// How long to wait before trying something again.
+    pub(super) fn pause(&self, now: Instant) -> Duration {
+        let began = self.began.unwrap_or(now);
+        let lasted = now.saturating_duration_since(began);
+        (lasted / 8).clamp(RETRY, RETRY_MAX)
+    }
+
     fn put_off(&mut self, step: Step, error: Error, holds: bool) {
         if let Step::Queue(name, _) = &step {
             self.pending.insert(name.clone(), error.clone());
@@ -331,9 +338,7 @@ impl Connection {
         if replay.again.is_empty() && replay.gone.is_empty() && self.suspended.is_empty() {
             return;
         }
-        let began = replay.began.unwrap_or(self.now);
-        let pause = self.now.saturating_duration_since(began) / 8;
-        replay.retry_at = Some(self.now + pause.clamp(RETRY, RETRY_MAX));
+        replay.retry_at = Some(self.now + replay.pause(self.now));
     }
 
     fn open_again(&mut self) {

@@ -18,21 +18,22 @@ impl Connection {
             suspended.sort_by_cached_key(is_suspect);
         }
         for (mut consumer, error) in std::mem::take(&mut self.suspended) {
-            let is_early = consumer.not_before.is_some_and(|time| self.now < time);
-            if is_early || !self.blame.may_start(|| Item::Promise(consumer.promise)) {
-                self.suspended.push_back((consumer, error));
-                continue;
-            }
             for name in consumer.queue_names() {
                 self.topology.follow_name(name);
             }
             let mut names = consumer.queue_names();
-            if let Some(error) = names.find_map(|name| self.replay.pending(name)).cloned() {
-                drop(names);
+            let pending = names.find_map(|name| self.replay.pending(name)).cloned();
+            drop(names);
+            if let Some(error) = pending {
                 self.suspended.push_back((consumer, error));
                 continue;
             }
-            drop(names);
+            let is_early = consumer.not_before.is_some_and(|time| self.now < time);
+            // It counts as started, if it may.
+            if is_early || !self.blame.may_start(|| Item::Promise(consumer.promise)) {
+                self.suspended.push_back((consumer, error));
+                continue;
+            }
             let Some((channel, is_new)) = self.channels.acquire() else {
                 let error = Error::NoFreeChannel(self.channels.capacity());
                 self.suspended.push_back((consumer, error));
@@ -83,6 +84,7 @@ impl Connection {
                 self.queue_is_gone(name);
             }
         }
+        consumer.not_before = Some(self.now + self.replay.pause(self.now));
         self.suspend_consumer(consumer, &Default::default(), error);
         self.plan_retry();
         None

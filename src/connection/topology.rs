@@ -182,6 +182,13 @@ impl Topology {
         ]
     }
 
+    /// Whether that queue is bound to that exchange.
+    #[cfg(test)]
+    pub(super) fn binds(&self, queue: &str, exchange: &str) -> bool {
+        let mut bindings = self.queue_bindings.iter();
+        bindings.any(|binding| binding.queue == *queue && binding.exchange == *exchange)
+    }
+
     pub(super) fn has_exchange(&self, name: &ShortStr) -> bool {
         self.exchanges.contains_key(name)
     }

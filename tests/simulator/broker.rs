@@ -1,5 +1,7 @@
 //! The model of a broker: what RabbitMQ does, as far as this client can tell, and judge of every byte that it is sent.
 
+mod trouble;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +12,8 @@ use crate::wire::{
     FieldTable, FrameHead, Method, PROTOCOL_HEADER, Properties, WireMethod, begin_frame, end_frame,
     write_method,
 };
+use trouble::Trouble;
+pub(super) use trouble::{DEADLY, MOODY, OWN, SELF_DELETED, TEMPORARY};
 
 /// Where a request goes that somebody answers.
 pub(super) const SERVICE: &str = "service";
@@ -40,12 +44,15 @@ pub(super) struct Stored {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     durable: bool,
+    exclusive: bool,
+    auto_delete: bool,
     messages: VecDeque<Stored>,
 }
 
 #[derive(Debug)]
 struct Exchange {
     kind: String,
+    auto_delete: bool,
     /// Queue and key.
     bindings: BTreeSet<(String, String)>,
 }
@@ -54,6 +61,7 @@ struct Exchange {
 struct Consumer {
     queue: String,
     no_ack: bool,
+    exclusive: bool,
     prefetch: usize,
 }
 
@@ -133,6 +141,8 @@ enum Phase {
     Closing,
     /// Nothing may come any more.
     Closed,
+    /// It has died without a word.
+    Dead,
 }
 
 /// One connection.
@@ -165,6 +175,7 @@ pub(super) struct Broker {
     /// The number of the connection.
     pub(super) number: u32,
     names: u32,
+    trouble: Trouble,
     /// How often each message was taken.
     pub(super) taken: BTreeMap<u64, u32>,
     pub(super) nacked: BTreeSet<u64>,
@@ -212,6 +223,7 @@ impl Broker {
             link: None,
             number: 0,
             names: 0,
+            trouble: Trouble::default(),
             taken: BTreeMap::new(),
             nacked: BTreeSet::new(),
             returned: BTreeSet::new(),
@@ -232,6 +244,7 @@ impl Broker {
     pub(super) fn add_exchange(&mut self, name: &str, kind: &str) {
         let exchange = Exchange {
             kind: kind.into(),
+            auto_delete: false,
             bindings: BTreeSet::new(),
         };
         self.exchanges.insert(name.into(), exchange);
@@ -241,7 +254,7 @@ impl Broker {
     pub(super) fn add_queue(&mut self, name: &str) {
         let queue = Queue {
             durable: true,
-            messages: VecDeque::new(),
+            ..Queue::default()
         };
         self.queues.insert(name.into(), queue);
     }
@@ -275,6 +288,7 @@ impl Broker {
     /// The socket has gone: whatever was unacknowledged is queued again.
     pub(super) fn disconnect(&mut self) {
         if let Some(link) = self.link.take() {
+            self.forget_link(&link);
             // Queues that it named are for one connection only.
             let (gone, others) = std::mem::take(&mut self.queues)
                 .into_iter()
@@ -370,9 +384,9 @@ impl Broker {
 
     /// Whether the socket is to be closed when everything is out.
     pub(super) fn is_closed(&self) -> bool {
-        self.link
-            .as_ref()
-            .is_some_and(|link| link.phase == Phase::Closed && link.out.is_empty())
+        self.link.as_ref().is_some_and(|link| {
+            matches!(link.phase, Phase::Closed | Phase::Dead) && link.out.is_empty()
+        })
     }
 
     /// Bytes have come.
@@ -430,6 +444,9 @@ impl Broker {
 
     fn take(&mut self, kind: u8, number: u16, payload: &[u8]) {
         let phase = self.link().phase;
+        if phase == Phase::Dead {
+            return;
+        }
         if kind == FRAME_HEARTBEAT {
             assert_eq!((number, payload), (0, &b""[..]));
             return;
@@ -781,9 +798,12 @@ impl Broker {
         channel.closing = true;
         channel.mailbox.clear();
         channel.partial = None;
-        channel.consumers.clear();
+        let consumers = std::mem::take(&mut channel.consumers);
         let unacked = std::mem::take(&mut channel.unacked);
         self.requeue_all(unacked);
+        for (_, consumer) in consumers {
+            self.last_consumer_gone(&consumer.queue);
+        }
         let close = wire::ChannelClose {
             reply_code: code,
             reply_text: reply.as_bytes(),
@@ -810,6 +830,9 @@ impl Broker {
 
     fn call(&mut self, number: u16, method: &Method<'_>, rng: &mut Rng) {
         let what = signature(method);
+        if self.troubles(number, method, &what, rng) {
+            return;
+        }
         let missing = |queue: &str| format!("NOT_FOUND - no queue '{queue}' in vhost '/'");
         match method {
             Method::ChannelOpen(_) => self.say(number, &wire::ChannelOpenOk::default()),
@@ -835,6 +858,8 @@ impl Broker {
                 }
                 let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue {
                     durable: declare.durable,
+                    exclusive: declare.exclusive,
+                    auto_delete: declare.auto_delete,
                     messages: VecDeque::new(),
                 });
                 let ok = wire::QueueDeclareOk {
@@ -869,10 +894,12 @@ impl Broker {
                 self.say(number, &wire::QueueBindOk {});
             }
             Method::QueueUnbind(unbind) => {
+                let bound = self.bound();
                 if let Some(exchange) = self.exchanges.get_mut(&text(unbind.exchange)) {
                     let binding = (text(unbind.queue), text(unbind.routing_key));
                     exchange.bindings.remove(&binding);
                 }
+                self.delete_unbound(&bound);
                 self.say(number, &wire::QueueUnbindOk {});
             }
             Method::ExchangeDeclare(declare) => {
@@ -889,6 +916,7 @@ impl Broker {
                 let exchange = self.exchanges.entry(text(declare.exchange));
                 exchange.or_insert(Exchange {
                     kind,
+                    auto_delete: declare.auto_delete,
                     bindings: BTreeSet::new(),
                 });
                 self.say(number, &wire::ExchangeDeclareOk {});
@@ -903,9 +931,10 @@ impl Broker {
             }
             Method::BasicConsume(consume) => self.consume(number, consume, what),
             Method::BasicCancel(cancel) => {
-                self.channel(number)
-                    .consumers
-                    .remove(&text(cancel.consumer_tag));
+                let consumers = &mut self.channel(number).consumers;
+                if let Some(consumer) = consumers.remove(&text(cancel.consumer_tag)) {
+                    self.last_consumer_gone(&consumer.queue);
+                }
                 let ok = wire::BasicCancelOk {
                     consumer_tag: cancel.consumer_tag,
                 };
@@ -946,6 +975,7 @@ impl Broker {
         let consumer = Consumer {
             queue,
             no_ack: consume.no_ack,
+            exclusive: consume.exclusive,
             prefetch: channel.prefetch,
         };
         let before = channel.consumers.insert(tag.clone(), consumer);
@@ -955,6 +985,10 @@ impl Broker {
                 consumer_tag: tag.as_bytes(),
             };
             self.say(number, &ok);
+            // A slip of 3.10.
+            if self.frames.is_multiple_of(7) {
+                self.say(number, &ok);
+            }
         }
     }
 
@@ -1030,6 +1064,9 @@ impl Broker {
             .message_id()
             .and_then(|id| id.parse().ok())
             .expect("an id");
+        if properties.correlation_id() == Some(DEADLY) {
+            return self.die(541, (60, 40), rng);
+        }
         let (exchange, routing_key) = (text(publish.exchange), text(publish.routing_key));
         if let Some(expiration) = properties.expiration()
             && expiration.parse::<u32>().is_err()
@@ -1129,9 +1166,11 @@ impl Broker {
         let Some(queue) = self.queues.remove(name) else {
             return 0;
         };
+        let bound = self.bound();
         for exchange in self.exchanges.values_mut() {
             exchange.bindings.retain(|(queue, _)| queue != name);
         }
+        self.delete_unbound(&bound);
         let mut cancelled = Vec::new();
         let link = self.link.as_mut();
         if let Some(link) = link.filter(|link| link.phase == Phase::Running) {
@@ -1156,7 +1195,8 @@ impl Broker {
 
     /// Somebody else does something.
     pub(super) fn interfere(&mut self, rng: &mut Rng, name: &str) {
-        match rng.below(9) {
+        match rng.below(13) {
+            9..13 => self.change(rng, name),
             0 => {
                 self.delete_queue(name);
             }

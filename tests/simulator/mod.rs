@@ -8,7 +8,8 @@
 //! - a publish that succeeded is with the broker, once unless a connection was lost; one that was not sent never is;
 //! - one that was refused is in no queue and never was, and it is the one that was refused;
 //! - nothing goes to a queue of a name that the broker has made and that has gone, nor asks for replies there;
-//! - an AMQP error fails the call that caused it, and no other;
+//! - an AMQP error fails the call that caused it, and no other; with recovery, so does one that ends the connection;
+//! - a consumer that is alive is one for the broker, too, and what it was bound to is bound;
 //! - all that is written are whole frames, not too large, on channels that are open, for consumers that are there;
 //! - what the broker is told of a delivery is what the program said of it;
 //! - of a consumer that is cancelled nothing stays locked but what the program has read, and for that only its channel;
@@ -138,10 +139,11 @@ impl Simulation {
                 broker.add_exchange(exchange, "fanout");
             }
         }
+        broker.add_queue(broker::MOODY);
         broker.connect();
         Self {
             connection: Connection::new(1, config),
-            program: Program::new(limits.channel_max < 2047, has_low_mark),
+            program: Program::new(limits.channel_max < 2047, has_low_mark, recovers),
             rng,
             now,
             broker,
@@ -176,6 +178,7 @@ impl Simulation {
         self.broker.check_settled();
         self.program.check_locks(&self.broker, &self.connection);
         self.connection.check_gates();
+        self.program.check_alive(&self.broker, &self.connection);
         if !self.connection.is_over() {
             self.close();
             self.settle_down();
@@ -374,8 +377,8 @@ impl Simulation {
             return;
         }
         if self.rng.percent(5) {
-            let by_broker = |error: &Error| error.reply().is_none_or(|reply| reply.from_broker);
-            let error = self.connection.take_failure().filter(by_broker);
+            let is_neutral = |error: &Error| error.reply().is_none_or(|reply| reply.code == 320);
+            let error = self.connection.take_failure().filter(is_neutral);
             let error = error.unwrap_or(Error::Closed);
             self.connection.give_up(&error);
             self.collect();
@@ -433,14 +436,19 @@ impl Simulation {
                 busy = true;
             }
             // What waits for a time, once nothing else happens.
-            if !busy && self.program.waits(&self.connection) {
+            let waits =
+                self.program.waits(&self.connection) || self.connection.retry_at().is_some();
+            if !busy && waits {
                 let Some(at) = self.connection.poll_timeout() else {
                     return;
                 };
                 self.pass_until(self.now.max(at));
                 busy = true;
             }
-            if !busy {
+            // Nodes come back: in the end, or when that has taken a while.
+            let is_time = !busy || round % 500 == 499;
+            let healed = is_time && self.broker.heal();
+            if !busy && !healed {
                 return;
             }
         }

@@ -76,12 +76,16 @@ pub(super) struct Program {
     few_channels: bool,
     /// So low a mark that deliveries go back before the program sees them.
     has_low_mark: bool,
+    recovers: bool,
+    closes: bool,
+    /// Promises that kill the connection.
+    deadly: BTreeSet<u64>,
     pub(super) deliveries: u64,
     pub(super) publishes: u64,
 }
 
 impl Program {
-    pub(super) fn new(few_channels: bool, has_low_mark: bool) -> Self {
+    pub(super) fn new(few_channels: bool, has_low_mark: bool, recovers: bool) -> Self {
         Self {
             promises: 1,
             open: BTreeMap::from([(1, Kind::Connect)]),
@@ -97,6 +101,9 @@ impl Program {
             made: Vec::new(),
             few_channels,
             has_low_mark,
+            recovers,
+            closes: false,
+            deadly: BTreeSet::new(),
             deliveries: 0,
             publishes: 0,
         }
@@ -176,6 +183,8 @@ impl Program {
             69..72 => self.call(connection, rng, now),
             72..77 => self.of_consumer(connection, rng),
             77..84 => self.read(connection, rng),
+            84..89 => self.fan_out(connection, rng),
+            89 => self.kill(connection, rng),
             _ => self.settle(connection, broker, rng),
         }
     }
@@ -194,6 +203,66 @@ impl Program {
             self.publish(connection, rng, queue, exchange);
         }
         format!("{first} basic.publish, {count} times")
+    }
+
+    /// What goes by itself, in some order.
+    fn fan_out(&mut self, connection: &mut Connection, rng: &mut Rng) -> String {
+        let queue = rng.pick(&[broker::OWN, broker::TEMPORARY]);
+        match rng.below(6) {
+            0 => {
+                let declare = ExchangeDeclare::fanout(broker::SELF_DELETED).auto_delete(true);
+                let what = format!("exchange.declare {} fanout false", broker::SELF_DELETED);
+                self.request(connection, what, Request::ExchangeDeclare(declare))
+            }
+            1 => {
+                let declare = QueueDeclare::new(queue)
+                    .exclusive(queue == broker::OWN)
+                    .auto_delete(queue == broker::TEMPORARY);
+                let what = format!("queue.declare {queue} false false");
+                self.request(connection, what, Request::QueueDeclare(declare))
+            }
+            2 | 3 => {
+                let bind = QueueBind::new(queue, broker::SELF_DELETED);
+                let what = format!("queue.bind {queue} {}", broker::SELF_DELETED);
+                self.request(connection, what, Request::QueueBind(bind))
+            }
+            4 => self.consume(connection, rng, queue),
+            _ => self.publish(connection, rng, queue, broker::SELF_DELETED),
+        }
+    }
+
+    /// Asks for something that closes the connection.
+    fn kill(&mut self, connection: &mut Connection, rng: &mut Rng) -> String {
+        if rng.percent(70) {
+            return String::new();
+        }
+        self.deadly.insert(self.promises + 1);
+        match rng.below(4) {
+            0 => {
+                let declare = QueueDeclare::new(broker::DEADLY);
+                let what = format!("queue.declare {} false false", broker::DEADLY);
+                self.request(connection, what, Request::QueueDeclare(declare))
+            }
+            1 => {
+                let declare = ExchangeDeclare::with_kind("other", "odd");
+                let what = "exchange.declare other odd false".into();
+                self.request(connection, what, Request::ExchangeDeclare(declare))
+            }
+            2 => self.consume(connection, rng, broker::MOODY),
+            _ => {
+                let id = self.promises + 1;
+                let promise = self.promise(Kind::Publish {
+                    id,
+                    mandatory: false,
+                    body: 1,
+                });
+                let message = Message::new(body_of(id, 1))
+                    .message_id(id.to_string())
+                    .correlation_id(broker::DEADLY);
+                connection.publish(promise, "", "a", message);
+                format!("{promise} basic.publish, deadly")
+            }
+        }
     }
 
     fn publish(
@@ -248,7 +317,6 @@ impl Program {
         if rng.percent(30) {
             queues.push(rng.pick(QUEUES));
         }
-        // There are others beside it here, but the client cannot replace it.
         let exclusive = rng.percent(15);
         let consumers = queues
             .iter()
@@ -414,6 +482,29 @@ impl Program {
         origins
     }
 
+    /// Nothing is under way: whoever consumes does so for the broker, too, and of what is bound.
+    pub(super) fn check_alive(&self, broker: &Broker, connection: &Connection) {
+        if !connection.is_open() {
+            return;
+        }
+        for (promise, kind) in &self.open {
+            let is_consumer = matches!(kind, Kind::Consumer);
+            assert!(
+                !is_consumer || broker.consumes(*promise),
+                "consumer {promise} is deaf"
+            );
+        }
+        for queue in [broker::OWN, broker::TEMPORARY] {
+            let is_theirs = connection.topology.binds(queue, broker::SELF_DELETED);
+            assert!(
+                !is_theirs
+                    || !broker.is_alive(queue)
+                    || broker.is_bound(queue, broker::SELF_DELETED),
+                "the binding of {queue} is lost"
+            );
+        }
+    }
+
     /// Nothing is under way: of what has ended only that is locked which the program has read, and only for that is a
     /// channel kept.
     pub(super) fn check_locks(&self, broker: &Broker, connection: &Connection) {
@@ -438,6 +529,7 @@ impl Program {
     }
 
     pub(super) fn close(&mut self, connection: &mut Connection) {
+        self.closes = true;
         let promise = self.promise(Kind::Close);
         connection.close(promise);
     }
@@ -491,10 +583,38 @@ impl Program {
         let kind = self.open.remove(&promise);
         let kind = kind.unwrap_or_else(|| panic!("promise {promise} once more: {result:?}"));
         assert!(self.settled.insert(promise));
+        let is_deadly = self.deadly.contains(&promise);
         match result {
-            Ok(outcome) => self.succeeded(&kind, outcome, broker),
+            Ok(outcome) => {
+                assert!(!is_deadly, "{kind:?} succeeded");
+                self.succeeded(&kind, outcome, broker);
+            }
+            Err(error) if matches!(error.reply_code(), Some(503 | 541)) => {
+                assert!(broker.deaths() > 0);
+                self.killed(&kind, is_deadly, &error);
+            }
             Err(error) => self.failed(&kind, &error, broker),
         }
+    }
+
+    /// The connection died of something: of this, if there is another; or this cannot be done twice.
+    fn killed(&mut self, kind: &Kind, is_deadly: bool, error: &Error) {
+        let cannot_be_repeated = match kind {
+            Kind::Call(what) => [
+                "basic.get",
+                "queue.purge",
+                "queue.delete",
+                "exchange.delete",
+            ]
+            .iter()
+            .any(|name| what.starts_with(name)),
+            Kind::Publish { .. } | Kind::Consumer => false,
+            _ => true,
+        };
+        assert!(
+            !self.recovers || self.closes || is_deadly || cannot_be_repeated,
+            "{kind:?} suffers for another: {error}"
+        );
     }
 
     fn succeeded(&mut self, kind: &Kind, outcome: Outcome, broker: &Broker) {
@@ -545,7 +665,13 @@ impl Program {
         }
         match (kind, error) {
             // Its own error, and nobody else's.
-            (Kind::Call(what), Error::NotFound(_) | Error::PreconditionFailed(_)) => {
+            (
+                Kind::Call(what),
+                Error::NotFound(_)
+                | Error::PreconditionFailed(_)
+                | Error::ResourceLocked(_)
+                | Error::AccessRefused(_),
+            ) => {
                 let count = broker.failed.get_mut(what);
                 let count = count.unwrap_or_else(|| panic!("{what} did not fail: {error}"));
                 assert!(*count > 0, "{what} did not fail that often: {error}");
@@ -583,7 +709,13 @@ impl Program {
                 Error::NoRoute(_),
             )
             | (Kind::Request { .. }, Error::NoReply(_))
-            | (Kind::Consumer, Error::Cancelled(_) | Error::NotFound(_)) => {}
+            | (
+                Kind::Consumer,
+                Error::Cancelled(_)
+                | Error::NotFound(_)
+                | Error::ResourceLocked(_)
+                | Error::AccessRefused(_),
+            ) => {}
             (Kind::Request { id, .. }, Error::NotFound(_)) => {
                 assert!(
                     broker.refused.contains(id),
@@ -596,7 +728,9 @@ impl Program {
                 Error::UnknownPromise(_)
                 | Error::Cancelled(_)
                 | Error::NotFound(_)
-                | Error::InvalidArgument(_),
+                | Error::InvalidArgument(_)
+                | Error::ResourceLocked(_)
+                | Error::AccessRefused(_),
             ) => {}
             (kind, error) => self.lost(kind, error),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::recovery::{consume, consume_ok, declare, recovering, restored};
-use super::script::{Script, wire_declare_ok};
+use super::script::{Script, channel_close, wire_declare_ok};
 use crate::connection::Request;
 use crate::error::{Broken, Error};
 use crate::options::{Consume, ExchangeDeclare, QueueDeclare};
@@ -157,6 +157,10 @@ impl Deadly {
                 if name.starts_with("deadly") {
                     return Some(DECLARE);
                 }
+                if name == "down" {
+                    script.send(channel, channel_close(404, "NOT_FOUND - not yet"));
+                    return None;
+                }
                 script.send(channel, wire_declare_ok(&name));
                 self.declared.push(name);
             }
@@ -167,7 +171,7 @@ impl Deadly {
                 let consumer_tag = consume.consumer_tag;
                 script.send(channel, BasicConsumeOk { consumer_tag });
             }
-            Method::BasicPublish(_) => {}
+            Method::BasicPublish(_) | Method::ChannelCloseOk(_) => {}
             method => panic!("{}", method.name()),
         }
         None
@@ -309,6 +313,58 @@ fn a_deadly_declaration_of_before_is_left_out_and_the_rest_is_there() {
         assert_eq!(failed[0].0, "queue \"deadly\"");
         assert_matches!(script.result(published), Some(Ok(Outcome::Published)));
         assert_matches!(script.result(consumer), None);
+    }
+}
+
+/// Publishes wait for a queue, and when they may go at last, it is not forgotten that one of them is deadly.
+#[test]
+fn a_deadly_publish_that_has_to_wait_first_is_found_all_the_same() {
+    let mut script = recovering();
+    declare(&mut script, QueueDeclare::new("down"), "down");
+    let promises: Vec<u64> = (0..20)
+        .map(|number| match number {
+            13 => script.publish("", "down", "deadly"),
+            _ => script.publish("", "down", number.to_string()),
+        })
+        .collect();
+    let mut broker = Deadly::default();
+    for _ in 0..20 {
+        broker.serve(&mut script);
+        script.pass(Duration::from_secs(301));
+    }
+    for (number, promise) in promises.into_iter().enumerate() {
+        match script.result(promise) {
+            Some(Ok(Outcome::Published)) => assert_ne!(number, 13),
+            Some(Err(Error::OutcomeUnknown(_))) => assert_eq!(number, 13),
+            other => panic!("{number}: {other:?}"),
+        }
+    }
+}
+
+/// A consumer that has to wait does so on a careful connection, too.
+#[test]
+fn what_the_broker_refuses_for_now_is_not_asked_for_again_at_once() {
+    let mut script = recovering();
+    let consumer = consume(&mut script, Consume::new("q"));
+    let declared = ["deadly", "a"].map(|queue| script.declare(queue));
+    kill(&mut script, 541, DECLARE);
+    script.reconnect();
+    let methods = script.methods();
+    assert!(
+        methods.contains(&"2 basic.consume".to_owned()),
+        "{methods:?}"
+    );
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, BasicQosOk {});
+    script.send(2, channel_close(404, "NOT_FOUND - not yet"));
+    // It is one of the others' turn, one at a time.
+    let methods = script.methods();
+    assert_eq!(
+        methods,
+        ["2 channel.close-ok", "2 channel.open", "2 queue.declare"]
+    );
+    for promise in [consumer, declared[0], declared[1]] {
+        assert_matches!(script.result(promise), None);
     }
 }
 
