@@ -324,7 +324,9 @@ impl Client {
     /// limit. Never are more deliveries than that with the program and unsettled, once there are fewer.
     ///
     /// RabbitMQ itself cannot change it: the client replaces the broker's consumer by a new one on the same channel, so
-    /// a queue with a single active consumer may turn to another in between.
+    /// a queue with a single active consumer may turn to another in between. An exclusive consumer, or one of a stream, cannot be
+    /// replaced: what the broker sends beyond the prefetch the client holds back, up to the
+    /// [mark](ClientOptions::unread_high_water_mark).
     ///
     /// # Errors
     /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended, and with [`Error::InvalidArgument`]
@@ -344,6 +346,10 @@ impl Client {
     /// What the program has not read when the broker's answer comes goes back to its queue, and the consumer's promise ends
     /// with [`Error::Cancelled`]. Deliveries that the program has read it can settle as before; their channel stays with them
     /// until then. What came with [`no_ack`](Consume::no_ack) can still be waited for, and comes before the end.
+    ///
+    /// Before RabbitMQ 4.3, a quorum queue counts each return against its
+    /// [delivery limit](https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling): a program that cancels again and
+    /// again should consume with a small [`prefetch_count`](Consume::prefetch_count).
     ///
     /// # Errors
     /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended.

@@ -148,12 +148,12 @@ pub enum Error {
     )]
     NoFreeChannel(u16),
 
-    /// Deliveries that nobody has read come to this many bytes, which is the client's
+    /// Deliveries that nobody has read, or that a prefetch holds back, come to this many bytes, which is the client's
     /// [mark](crate::ClientOptions::unread_high_water_mark): what was waited for is behind them, and could only come by
     /// reading more.
     #[error(
-        "{0} bytes of deliveries are unread, and the client reads no more of them: wait for their consumer, loop if it \
-         has a callback, cancel it, or give it a prefetch_count"
+        "{0} bytes of deliveries are unread, and the client reads no more of them: wait for their consumer, and \
+         settle what it gives; loop if it has a callback, cancel it, or start it with a prefetch_count"
     )]
     UnreadDeliveries(usize),
 
