@@ -119,7 +119,7 @@ fn a_host_that_vanishes_is_noticed() {
         let (namespace, port) = inner.split_once(' ').unwrap();
         return from_inside(namespace, port);
     }
-    if std::env::var("PUKA_RABBITMQ").as_deref() == Ok("4") {
+    if std::env::var("PUKA_RABBITMQ").is_ok_and(|version| version != "3") {
         return; // It is the systems that are tested here, and one broker is enough for them.
     }
     let Some(namespaces) = Namespaces::new() else {

@@ -217,7 +217,7 @@ fn an_exchange_whose_type_has_gone_is_reported_and_the_rest_is_there() {
 
 #[test]
 fn a_transient_queue_where_those_are_refused_fails_alone_and_says_why() {
-    if std::env::var("PUKA_RABBITMQ").as_deref() != Ok("4") {
+    if std::env::var("PUKA_RABBITMQ").map_or(true, |version| version == "3") {
         return; // RabbitMQ 3 has no such setting.
     }
     let broker = Broker::start(&["deprecated_features.permit.transient_nonexcl_queues = false"]);

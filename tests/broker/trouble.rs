@@ -78,7 +78,7 @@ fn what_a_user_may_not_do_is_refused() {
 
 #[test]
 fn where_deprecated_features_are_denied_the_client_does_without() {
-    if std::env::var("PUKA_RABBITMQ").as_deref() != Ok("4") {
+    if std::env::var("PUKA_RABBITMQ").map_or(true, |version| version == "3") {
         return; // RabbitMQ 3 has no such settings.
     }
     let broker = Broker::start(&[
