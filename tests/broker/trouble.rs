@@ -35,19 +35,30 @@ fn a_late_acknowledgement_ends_its_consumer_and_says_why() {
         "application:set_env(rabbit, channel_tick_interval, 1000).",
     ]);
     let mut session = Session::at(&broker.url, ClientOptions::new());
-    let (slow, other) = (session.queue(), session.queue());
+    // Since RabbitMQ 4.3 only quorum queues have such a limit, and only the consumer ends, not its channel.
+    let (slow, other) = (session.name(), session.queue());
+    let declare = QueueDeclare::new(&slow)
+        .durable(true)
+        .argument("x-queue-type", "quorum");
+    session.queue_declare(declare).wait(&mut session).unwrap();
     session.publish(&slow, "a");
-    let consumer = session.basic_consume(&slow);
+    let consumer = session.basic_consume(Consume::new(&slow).prefetch_count(10));
     let innocent = session.basic_consume(&other);
     let delivery = session.next(consumer);
     let error = session
         .wait_timeout(consumer, Duration::from_secs(150))
         .unwrap_err();
-    assert!(matches!(error, Error::PreconditionFailed(_)), "{error}");
-    let error = session.basic_ack(delivery).unwrap_err();
-    assert!(matches!(error, Error::StaleDelivery(_)), "{error}");
+    match error {
+        Error::PreconditionFailed(_) => {
+            let error = session.basic_ack(delivery).unwrap_err();
+            assert!(matches!(error, Error::StaleDelivery(_)), "{error}");
+        }
+        Error::Cancelled(_) => drop(delivery),
+        error => panic!("{error}"),
+    }
     session.publish(&other, "b");
     assert_eq!(session.next(innocent).body, "b");
+    session.wait_for_messages(&slow, 1);
     assert!(session.take(&slow).unwrap().redelivered);
 }
 
