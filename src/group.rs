@@ -1,26 +1,26 @@
 //! Several reactors, asleep together: for loops over several clients.
 
 use std::io;
-#[cfg(not(unix))]
+#[cfg(not(all(unix, not(mio_unsupported_force_poll_poll))))]
 use std::time::Duration;
 use std::time::Instant;
 
-#[cfg(unix)]
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 use mio::{Events, Interest, Poll, Token};
 
-#[cfg(unix)]
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 use crate::reactor::poll_until;
 use crate::reactor::{Reactor, now};
 
 /// A poll of several reactors' polls.
-#[cfg(unix)]
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 #[derive(Debug)]
 pub(crate) struct Group {
     poll: Poll,
     events: Events,
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 impl Group {
     pub(crate) fn new<'a>(reactors: impl Iterator<Item = &'a mut Reactor>) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -60,11 +60,11 @@ impl Group {
 }
 
 /// Where polls cannot be polled: a look at each in turn.
-#[cfg(not(unix))]
+#[cfg(not(all(unix, not(mio_unsupported_force_poll_poll))))]
 #[derive(Debug)]
 pub(crate) struct Group;
 
-#[cfg(not(unix))]
+#[cfg(not(all(unix, not(mio_unsupported_force_poll_poll))))]
 impl Group {
     pub(crate) fn new<'a>(_: impl Iterator<Item = &'a mut Reactor>) -> io::Result<Self> {
         Ok(Self)

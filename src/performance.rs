@@ -33,12 +33,10 @@
 //! longer than a tenth of a millisecond or 1024 calls (a callback that takes longer than that is followed by a look at
 //! the socket each time).
 //!
-//! The plain `wait`, work, `basic_ack` costs little more. A `wait` that finds nothing writes what is to be written before
-//! it sleeps. One that finds a delivery here already writes, too, **if nothing was written for a tenth of a
-//! millisecond**: so a program that works on each delivery has acknowledged all before, and one that races through them
-//! makes no system call for each. What it acknowledged within the last tenth of a millisecond may stay behind while
-//! it goes off to work: before an hour of work in the midst of quick deliveries, call
-//! [`client.sleep(Duration::ZERO)`](crate::Client::sleep).
+//! The plain `wait`, work, `basic_ack` costs one send for each delivery: when a `wait` returns, the acknowledgement made
+//! before it is with the kernel, so a program that then works for an hour, or dies, has acknowledged what it said. On
+//! Linux a `wait` that finds its delivery here already says that more will follow (`MSG_MORE`), and the kernel makes one
+//! packet of many acknowledgements; they leave within a fifth of a second, or when the client sleeps.
 //!
 //! [`basic_ack_multiple`](crate::Client::basic_ack_multiple) settles many deliveries by one frame.
 //!

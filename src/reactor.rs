@@ -467,7 +467,7 @@ impl Reactor {
     }
 
     /// The descriptor of this reactor's own poll, which tells when that has something to tell.
-    #[cfg(unix)]
+    #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
     pub(crate) fn poll_fd(&self) -> Option<std::os::fd::RawFd> {
         use std::os::fd::AsRawFd;
         self.poll.as_ref().map(|(poll, _)| poll.as_raw_fd())

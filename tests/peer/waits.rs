@@ -140,8 +140,9 @@ fn what_was_published_before_a_wait_is_out_when_it_returns() {
 
 #[test]
 fn a_wait_that_finds_its_result_ready_keeps_the_heartbeats() {
+    // As many as come at once: the socket is not looked at for their sake.
     let many = Deliveries {
-        count: 60_000,
+        count: 1_000,
         size: 5,
     };
     let (mut client, heard) = client(ClientOptions::new().heartbeat(1), 1, many);
@@ -157,9 +158,9 @@ fn a_wait_that_finds_its_result_ready_keeps_the_heartbeats() {
             return;
         }
         // Some work.
-        thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(10));
     }
-    panic!("{beats} heartbeats in a minute");
+    panic!("{beats} heartbeats in ten seconds");
 }
 
 #[test]
