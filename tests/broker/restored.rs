@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use puka::{
-    ClientOptions, Consume, Delivery, Error, ExchangeDeclare, Promise, QueueBind, QueueDeclare,
-    Recovery,
+    ClientOptions, Consume, Delivery, Error, ExchangeDeclare, Message, Promise, QueueBind,
+    QueueDeclare, Recovery,
 };
 
 use crate::recovery::{Between, events, wait_for_restoration};
@@ -236,6 +236,35 @@ fn a_transient_queue_where_those_are_refused_fails_alone_and_says_why() {
     assert!(error.to_string().contains("durable(true)"), "{error}");
     wait_for_restoration(&mut session, &told);
     goes_on(&mut session, &queue, consumer);
+}
+
+/// A classic queue is on one node. While that restarts, the other node has many words for its absence.
+#[test]
+fn what_is_on_a_node_that_restarts_is_there_again_when_the_node_is() {
+    let first = Broker::start(&[]);
+    let second = Broker::join(&first);
+    let mut session = Session::at(&second.url, options().hosts([first.host()]));
+    let told = events(&mut session);
+    let queue = session.name();
+    let declare = QueueDeclare::new(&queue).durable(true);
+    session.queue_declare(declare).wait(&mut session).unwrap();
+    let consumer = session.basic_consume(Consume::new(&queue).prefetch_count(1));
+    goes_on(&mut session, &queue, consumer);
+    let restart = std::thread::spawn(move || {
+        second.restart();
+        second
+    });
+    // Over the first node, which knows of the queue and does not have it.
+    wait_for_restoration(&mut session, &told);
+    let message = Message::new("goes on").persistent().mandatory(true);
+    let publish = session.basic_publish("", &queue, message);
+    session.wait(publish).unwrap();
+    let delivery = session.next(consumer);
+    assert_eq!(delivery.body, "goes on");
+    session.basic_ack(delivery).unwrap();
+    let second = restart.join().unwrap();
+    drop(session);
+    drop(second);
 }
 
 /// Without recovery it is the program that connects again, and can tell that it should.
