@@ -379,6 +379,8 @@ impl Promises {
                 log::warn!(
                     "the deliveries of consumer {number}, which has ended, were not read, and are dropped"
                 );
+                // From now on it is a result like any other.
+                self.keep_unread(number, 0);
             }
         }
         // Those that have been read, once they may be the most.

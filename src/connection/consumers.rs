@@ -285,6 +285,8 @@ impl Connection {
             promises: promise.into_iter().collect(),
             left,
         });
+        // It waits for the answer now, which must be read.
+        self.count_held(number);
         if left == 0 {
             self.finish_consumer(number);
         }

@@ -59,7 +59,8 @@ impl FieldTable {
             .take()
             .map_or_else(BytesMut::new, BytesMut::from);
         // In front of what cannot be read over, or it would not be found.
-        let opaque = out.split_off(understood(&out));
+        let end = understood(&out);
+        let opaque = (end < out.len()).then(|| out.split_off(end));
         let before = out.len();
         let written = Writer::new(&mut out)
             .shortstr(name.as_bytes())
@@ -69,7 +70,9 @@ impl FieldTable {
             self.broken.get_or_insert_with(|| Box::new(error));
         }
         let replaces = written.is_ok() && before > 0;
-        out.unsplit(opaque);
+        if let Some(opaque) = opaque {
+            out.unsplit(opaque);
+        }
         self.entries = Some(out.freeze()).filter(|entries| !entries.is_empty());
         if replaces
             && self

@@ -82,6 +82,22 @@ fn a_consumer_with_a_prefetch_has_its_bound_already() {
 }
 
 #[test]
+fn a_prefetch_that_comes_too_late_for_the_broker_has_the_mark_as_its_bound() {
+    let (mut session, queue) = session(ClientOptions::new());
+    let consumer = session.basic_consume(Consume::new(&*queue).exclusive(true));
+    session.basic_qos(consumer, 1).wait(&mut session).unwrap();
+    fill(&mut session);
+    for expected in 0..COUNT / 2 {
+        let delivery = session.wait_timeout(consumer, LIMIT).unwrap().unwrap();
+        assert_eq!(number(&delivery), expected);
+        session.basic_ack(delivery).unwrap();
+    }
+    session.basic_cancel(consumer).wait(&mut session).unwrap();
+    assert!(matches!(session.wait(consumer), Err(Error::Cancelled(_))));
+    session.wait_for_messages(&queue, (COUNT - COUNT / 2) as u32);
+}
+
+#[test]
 fn a_cancel_or_a_prefetch_gets_through() {
     let (mut session, queue) = session(ClientOptions::new());
     let consumer = session.basic_consume(&*queue);

@@ -212,6 +212,19 @@ fn a_gate_that_the_broker_does_not_bound_counts() {
 }
 
 #[test]
+fn a_gate_that_is_full_is_in_no_cancels_way() {
+    let mut script = consuming(Consume::new("work").exclusive(true));
+    script.qos(CONSUMER, 1);
+    deliver(&mut script, 1..=9);
+    assert!(held(&script) > 0);
+    cancel(&mut script);
+    assert_eq!(held(&script), 0);
+    cancel_ok(&mut script, "2.0.");
+    expect_nack(&mut script, 9, true);
+    expect_free(&mut script);
+}
+
+#[test]
 fn a_broker_that_ignores_the_prefetch_is_counted() {
     let mut script = consuming(two_queues(2));
     // Two of each queue: the gate is there for that.
