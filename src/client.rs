@@ -79,7 +79,7 @@ impl Client {
     /// A client of the broker at an [AMQP URL](https://www.rabbitmq.com/docs/uri-spec); it does not connect yet.
     ///
     /// `amqp://user:password@host:port/vhost`, each part percent-encoded where needed. All parts but the scheme have
-    /// defaults: `guest`, `guest`, `localhost`, 5672 and `/`. An empty vhost is `/`, as in puka. `amqps://` is TLS, on
+    /// defaults: `guest`, `guest`, `localhost`, 5672 and `/`. An empty vhost is `/`, as in puka, and so is `//`. `amqps://` is TLS, on
     /// port 5671, and needs the crate's feature `tls`.
     ///
     /// [Query parameters](https://www.rabbitmq.com/docs/uri-query-parameters) set what [`ClientOptions`] sets, which

@@ -96,4 +96,15 @@ mod tests {
         assert!(!addresses.is_empty() && addresses.iter().all(|address| address.port() == 7));
         assert!(look_up("no-such-host.invalid").is_err());
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_address_of_one_link_has_the_link_by_its_name() {
+        for address in look_up("fe80::1%lo").unwrap() {
+            let SocketAddr::V6(address) = address else {
+                panic!("{address}");
+            };
+            assert_ne!(address.scope_id(), 0);
+        }
+    }
 }

@@ -61,15 +61,15 @@ impl AmqpUrl {
         }
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, behind) = rest.split_at(end);
+        let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
         // Else what is meant for a password would be a vhost, and what is meant for a user a host to connect to.
-        if behind.contains('@') && !authority.contains('@') {
+        if path.contains('@') && !authority.contains('@') {
             return Err(
-                "an @ comes after the first / or ?, and none before it; in a user or password a / is written %2f and a \
-                 ? %3f, and elsewhere an @ is written %40"
+                "an @ comes after the first /, and none before it; in a user or password a / is written %2f, and in a \
+                 vhost an @ is written %40"
                     .into(),
             );
         }
-        let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
         let options = parse_query(query, tls)?;
         let vhost = parse_path(path)?;
         let has_login = authority.contains('@');
@@ -471,11 +471,11 @@ mod tests {
             ("amqp://host/\u{a0}", "there is a blank in it"),
             (
                 "amqp://localhost:5720/sesame@host",
-                "an @ comes after the first / or ?",
+                "an @ comes after the first /",
             ),
             (
                 "amqp://localhost:5720?sesame@host",
-                "an @ comes after the first / or ?",
+                "query parameter 1 is unknown; known are heartbeat",
             ),
             ("amqp://1.2.3.256", "the host is no name and no address"),
             ("amqp://1.2.3.4.5", "the host is no name and no address"),
@@ -546,6 +546,13 @@ mod tests {
         assert_eq!(tls.key_file, Some("k.pem".into()));
         assert_eq!(tls.server_name.as_deref(), Some("other"));
         assert_eq!(tls.accept_any_certificate, Some(true));
+        let url = AmqpUrl::parse("amqp://host/?connection_name=me@home").unwrap();
+        let name = url.options.client_properties.get("connection_name");
+        assert_eq!(name.unwrap().as_str(), Some("me@home"));
+        assert_parts(
+            "amqp://u:p@host/v@w",
+            ("u", "p", "v@w", "host", 5672, false),
+        );
         assert_parts("amqp://host?", ("guest", "guest", "/", "host", 5672, false));
     }
 
