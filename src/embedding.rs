@@ -11,8 +11,10 @@ use crate::reactor::now;
 const READS: usize = 16;
 
 impl Client {
-    /// The socket; `None` without one. It changes with each [`connect`](Self::connect), and while that tries one
-    /// address after another, so ask for it anew each time, or give the client itself to a mio `Poll`.
+    /// The socket; `None` without one, as while a host's name is looked up. It changes with each
+    /// [`connect`](Self::connect) and recovery, and while those try one address after another, and the new one often has
+    /// the number of the old one, which a poll has forgotten all the same. So pass it to your poll before each time it
+    /// sleeps, or give the client itself to a mio `Poll`, where each new socket is registered for you.
     #[cfg(unix)]
     pub fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.driver.reactor.as_fd()
