@@ -1,5 +1,6 @@
 //! Connections that are made anew, to brokers of the tests' own.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use puka::{
-    ClientOptions, ConnectionEvent, Consume, Error, ExchangeDeclare, Get, Message, QueueBind,
-    QueueDeclare, Recovery,
+    Client, ClientOptions, ConnectionEvent, Consume, Delivery, Error, ExchangeDeclare, Get,
+    Message, Promise, QueueBind, QueueDeclare, Recovery,
 };
 
 use crate::support::{Broker, LIMIT, Session, unique};
@@ -327,4 +328,48 @@ fn what_arrived_and_is_refused_when_published_again_is_unknown() {
     }
     assert_eq!(other.take(&full).unwrap().body, "1");
     assert_eq!(other.take(&bound).unwrap().body, "2");
+}
+
+/// The pattern of the documentation, with a loss at its worst moment now and then.
+fn move_on(
+    client: &mut Client,
+    work: Promise<Delivery>,
+    results: &str,
+    broker: &Broker,
+) -> puka::Result<BTreeSet<String>> {
+    let mut done = BTreeSet::new();
+    for number in 0.. {
+        if done.len() == 12 {
+            break;
+        }
+        let delivery = client.wait(work)?;
+        let body = delivery.body_str().into_owned();
+        if number % 5 == 2 {
+            broker.eval("rabbit_networking:close_all_connections(\"a test\").");
+        }
+        client
+            .basic_publish("", results, body.clone())
+            .wait(client)?;
+        client.basic_ack(delivery)?;
+        done.insert(body);
+    }
+    Ok(done)
+}
+
+#[test]
+fn a_loss_between_a_delivery_and_its_acknowledgement_ends_no_program() {
+    let broker = Broker::start(&[]);
+    let mut session = Session::at(&broker.url, options());
+    let (work, results) = (unique("work"), unique("results"));
+    for queue in [&work, &results] {
+        let declare = QueueDeclare::new(queue).durable(true);
+        session.queue_declare(declare).wait(&mut session).unwrap();
+    }
+    for number in 0..12 {
+        let publish = session.basic_publish("", &work, number.to_string());
+        session.wait(publish).unwrap();
+    }
+    let consumer = session.basic_consume(Consume::new(&work).prefetch_count(3));
+    let done = move_on(&mut session, consumer, &results, &broker).unwrap();
+    assert_eq!(done.len(), 12);
 }
