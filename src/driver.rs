@@ -383,6 +383,7 @@ impl Driver {
             (broken, _) => broken,
         };
         if let Some(connection) = &mut self.connection {
+            connection.set_time(now());
             connection.handle_disconnect(broken);
         }
         self.reactor.drop_socket();

@@ -16,10 +16,10 @@
 //!                                             +--> all is answered: not careful any more
 //! ```
 //!
-//! A shutdown in order, and mere silence, are nobody's fault.
+//! A shutdown in order, mere silence, and a socket that goes long after anything was sent, are nobody's fault.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Connection;
 use super::channels::Role;
@@ -31,6 +31,9 @@ use crate::error::{Broken, Error};
 /// has said that something is wrong; and if it has not.
 const ENOUGH: u32 = 2;
 const ENOUGH_UNSAID: u32 = 3;
+
+/// What kills a connection without a word does so within this time.
+const PROMPT: Duration = Duration::from_secs(5);
 
 /// How often a consumer that ran before may end a connection because the broker has run out of something.
 const STRIKES: u32 = 4;
@@ -75,6 +78,8 @@ pub(super) struct Blame {
     alone: Option<(Item, u32)>,
     /// Whether the next connection is a careful one.
     is_due: bool,
+    /// When anything was last sent that could be sent again.
+    sent_at: Option<Instant>,
     /// Whether this death has been looked into.
     is_noted: bool,
     verdict: Option<Verdict>,
@@ -95,6 +100,11 @@ impl Blame {
     /// Whether the last connections may have died of it.
     pub(super) fn suspects(&self, item: &Item) -> bool {
         self.deaths.contains_key(item)
+    }
+
+    /// Something is sent that could be sent again.
+    pub(super) fn note_sending(&mut self, now: Instant) {
+        self.sent_at = Some(now);
     }
 
     /// Whether one more thing may be sent, which it then is.
@@ -198,17 +208,6 @@ impl Blame {
     }
 }
 
-/// Whether it may have been something that this client has sent.
-fn is_suspicious(error: &Error) -> bool {
-    !matches!(
-        error,
-        Error::ConnectionForced(_)
-            | Error::ConnectionBroken(
-                Broken::Heartbeat(_) | Broken::Away { .. } | Broken::TimedOut { .. }
-            )
-    )
-}
-
 impl Connection {
     /// Looks into the death of a connection that will have a successor, while all is there yet.
     pub(super) fn look_into(&mut self, error: &Error) {
@@ -216,7 +215,7 @@ impl Connection {
             return;
         }
         self.blame.is_noted = true;
-        if is_suspicious(error) {
+        if self.is_suspicious(error) {
             let under_way = self.under_way();
             self.blame.count(under_way, error);
         }
@@ -225,6 +224,19 @@ impl Connection {
     /// Whether the broker has answered all.
     fn is_at_rest(&self) -> bool {
         self.publishes_under_way().next().is_none() && self.under_way().is_empty()
+    }
+
+    /// Whether it may have been something that this client has sent.
+    fn is_suspicious(&self, error: &Error) -> bool {
+        match error {
+            Error::ConnectionForced(_) => false,
+            Error::ConnectionBroken(Broken::Eof | Broken::Io(_) | Broken::Tls(_)) => {
+                let sent_at = self.blame.sent_at;
+                sent_at.is_none_or(|at| self.now.saturating_duration_since(at) < PROMPT)
+            }
+            Error::ConnectionBroken(_) => false,
+            _ => true,
+        }
     }
 
     /// What the broker has not answered. Of publishes two stand for them all: they are answered in order.
@@ -265,10 +277,13 @@ impl Connection {
     /// Fails what the connection has died of; all else has been put aside for the next one.
     pub(super) fn convict(&mut self) {
         let lasted = self
-            .replay
-            .began()
-            .zip(self.config.options.recovery.as_ref());
-        if lasted.is_some_and(|(began, recovery)| self.now >= began + recovery.max_delay) {
+            .config
+            .options
+            .recovery
+            .as_ref()
+            .zip(self.replay.began());
+        let lasted = lasted.and_then(|(recovery, began)| began.checked_add(recovery.max_delay));
+        if lasted.is_some_and(|lasted| self.now >= lasted) {
             self.blame.refused.clear();
         }
         let Some(Verdict {

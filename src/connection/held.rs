@@ -275,6 +275,7 @@ impl Connection {
             return;
         }
         self.open_publisher();
+        self.blame.note_sending(self.now);
         let mut left = self.publisher.line.batch;
         while let Some(held) = self.publisher.line.pop_front() {
             left = left.saturating_sub(held.cost());

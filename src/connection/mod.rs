@@ -515,6 +515,11 @@ impl Connection {
         }
     }
 
+    /// Tells it the time.
+    pub(crate) fn set_time(&mut self, now: Instant) {
+        self.now = now;
+    }
+
     /// Notes that the socket took some output.
     pub(crate) fn handle_written(&mut self, bytes: usize, now: Instant) {
         self.out.advance(bytes);

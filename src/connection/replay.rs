@@ -97,7 +97,7 @@ impl Replay {
 
     /// Whether what is refused now is tried again.
     pub(super) fn may_retry(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| now < until)
+        self.began.is_some() && self.until.is_none_or(|until| now < until)
     }
 
     /// How long to wait before trying something again.
@@ -216,6 +216,7 @@ impl Connection {
             Ok(call) => {
                 self.occupy(channel, Role::Replay(step), [Expect::Call(call)]);
                 self.replay.outstanding += 1;
+                self.blame.note_sending(self.now);
                 self.out.commit();
             }
             Err(error) => {

@@ -303,6 +303,7 @@ impl Connection {
             // It has no field that could be too long.
             let _ = write_method(out, channel, &ChannelOpen::default());
         }
+        self.blame.note_sending(self.now);
         match self.start_on(number, request, channel) {
             Ok(()) => self.out.commit(),
             Err(error) => {

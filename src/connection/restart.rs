@@ -49,6 +49,7 @@ impl Connection {
     fn restart_consumer(&mut self, consumer: Consumer, channel: u16) {
         let promises: Vec<u64> = consumer.promises().collect();
         let mark = self.out.tail().len();
+        self.blame.note_sending(self.now);
         let started: Result<()> = self.start_consumer(consumer, channel);
         if started.is_err() {
             self.out.tail().truncate(mark);

@@ -317,6 +317,27 @@ fn after_the_limit_publishes_go_on_without_the_queue_and_its_consumer_ends() {
     script.expect_nothing();
 }
 
+#[test]
+fn without_a_limit_it_is_tried_for_ever() {
+    let recovery = crate::Recovery::new()
+        .limit(Duration::MAX)
+        .delay(LATER, Duration::MAX);
+    let mut script = Script::connected_with(crate::ClientOptions::new().recovery(recovery));
+    let consumer = consume(&mut script, Consume::new("q"));
+    script.lose();
+    script.reconnect();
+    for _ in 0..10 {
+        script.methods();
+        script.send(2, ChannelOpenOk::default());
+        script.send(2, BasicQosOk {});
+        script.send(2, channel_close(404, COMING_BACK[0].1));
+        assert_eq!(script.methods(), ["2 channel.close-ok"]);
+        script.pass(Duration::from_secs(1_000_000));
+    }
+    script.lose();
+    assert_matches!(script.result(consumer), None);
+}
+
 /// Whoever has it when the broker must have noticed the loss is somebody else.
 #[test]
 fn a_queue_that_somebody_else_has_locked_holds_publishes_up_for_a_while_only() {

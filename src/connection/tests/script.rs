@@ -209,6 +209,7 @@ impl Script {
     }
 
     pub(super) fn disconnect(&mut self, broken: Broken) {
+        self.connection.set_time(self.now);
         self.connection.handle_disconnect(broken);
         self.collect();
     }
