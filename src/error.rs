@@ -160,7 +160,7 @@ pub enum Error {
     /// The text is no AMQP URL.
     #[error("invalid URL: {0}")]
     InvalidUrl(String),
-    /// An argument that AMQP has no way to say.
+    /// An argument that AMQP has no way to say, or a file of [`TlsOptions`](crate::TlsOptions) that cannot be used.
     #[error("invalid argument: {0}")]
     InvalidArgument(String),
     /// The promise's result has been given out, or its consumer has ended and said so; or it was dropped unread, long

@@ -66,6 +66,18 @@ fn an_operator_who_closes_the_connection_is_heard() {
     session.publish(&queue, "again");
 }
 
+/// Whether the client has read of it or not.
+#[test]
+fn a_close_behind_an_operators_close_succeeds() {
+    let broker = Broker::start(&[]);
+    for _ in 0..10 {
+        let mut session = Session::at(&broker.url, ClientOptions::new());
+        broker.eval("rabbit_networking:close_all_connections(\"a test\").");
+        session.close().wait(&mut session).unwrap();
+        assert!(!session.is_connected());
+    }
+}
+
 #[test]
 fn a_broker_that_falls_silent_is_given_up_after_two_heartbeats() {
     let broker = Broker::start(&[]);

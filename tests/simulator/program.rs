@@ -742,6 +742,8 @@ impl Program {
             (Kind::Publish { id, .. }, Error::NotSent(_)) => self.not_sent.push(*id),
             (Kind::Publish { .. }, Error::OutcomeUnknown(_)) => {}
             (Kind::Publish { .. }, _) => panic!("{kind:?}: {error}"),
+            // An operator who closes it, too, does what was asked for.
+            (Kind::Close, Error::ConnectionForced(_)) => panic!("{kind:?}: {error}"),
             (_, Error::NoFreeChannel(_)) => assert!(self.few_channels, "{kind:?}: {error}"),
             (_, Error::ConnectionBroken(_) | Error::ConnectionForced(_) | Error::Closed) => {}
             _ => panic!("{kind:?}: {error}"),
