@@ -6,12 +6,14 @@
 //! the confirm lost, be it to the same exchange: that may have been deleted in between. So where several fit the text,
 //! any may be the one, and those before that one may have arrived.
 
+use std::cmp::Ordering;
+
 use super::Connection;
 use super::held::body_size;
 use super::publisher::{BASIC, InFlight, lost};
 use crate::error::{Error, Reply};
 use crate::wire::{
-    Arena, BasicPublish, ContentHeader, FRAME_OVERHEAD, FrameHead, Method, Properties,
+    Arena, BasicPublish, ContentHeader, FRAME_OVERHEAD, FieldValue, FrameHead, Method, Properties,
 };
 
 /// `basic.publish`.
@@ -30,15 +32,38 @@ enum Clue<'a> {
     /// The same, and then the text is cut.
     CutExchange(&'a str),
     Size(u64),
-    /// It has this property.
-    Expiration,
-    UserId,
+    /// It has this property, with a value that this says.
+    Expiration(&'a str),
+    UserId(&'a str),
+    /// It has this header.
+    Header(&'a str),
     None,
+}
+
+/// Whether the text may be about a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    No,
+    May,
+    /// And the broker would refuse it for the same reason whenever it came to it.
+    Would,
+}
+
+impl From<bool> for Fit {
+    fn from(may: bool) -> Self {
+        if may { Self::May } else { Self::No }
+    }
 }
 
 impl<'a> Clue<'a> {
     fn of(text: &'a str) -> Self {
         let cut = text.strip_suffix(ELLIPSIS).filter(|head| head.len() >= CUT);
+        if text.contains("invalid expiration") {
+            return Self::Expiration(text);
+        }
+        if text.contains("user_id property") {
+            return Self::UserId(text);
+        }
         if text.contains(EXCHANGE) {
             return match cut {
                 None => Self::Exchange(text),
@@ -47,39 +72,75 @@ impl<'a> Clue<'a> {
                 Some(head) => Self::CutExchange(head),
             };
         }
+        if let Some((_, rest)) = text.split_once("unacceptable_type_in_header,\"")
+            && let Some((name, _)) = rest.split_once('"')
+        {
+            return Self::Header(name);
+        }
         let size = text.split_once("message size ");
         let size = size.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
-        match size {
-            Some(size) => Self::Size(size),
-            None if text.contains("invalid expiration") => Self::Expiration,
-            None if text.contains("user_id property") => Self::UserId,
-            None => Self::None,
-        }
+        size.map_or(Self::None, Self::Size)
     }
 
     /// Whether it may be about a publish, given as its first two frames.
-    fn fits(&self, frames: &[u8]) -> bool {
-        self.fits_if_readable(frames).unwrap_or(true)
+    fn fits(&self, frames: &[u8]) -> Fit {
+        self.fits_if_readable(frames).unwrap_or(Fit::May)
     }
 
-    fn fits_if_readable(&self, frames: &[u8]) -> Option<bool> {
+    fn fits_if_readable(&self, frames: &[u8]) -> Option<Fit> {
         let (publish, header) = read(frames)?;
         Some(match *self {
-            Self::Exchange(text) => names(publish.exchange).any(|name| text.contains(&*name)),
+            Self::Exchange(text) => names(publish.exchange)
+                .any(|name| text.contains(&*name))
+                .into(),
             Self::CutExchange(head) => {
                 let starts: Vec<&str> = head
                     .match_indices(EXCHANGE)
                     .map(|(start, _)| &head[start..])
                     .collect();
-                names(publish.exchange).any(|name| {
+                let may_be = |name: String| {
                     head.contains(&*name) || starts.iter().any(|start| name.starts_with(start))
-                })
+                };
+                names(publish.exchange).any(may_be).into()
             }
-            Self::Size(size) => body_size(header)? == size,
-            Self::Expiration => properties(header)?.expiration().is_some(),
-            Self::UserId => properties(header)?.user_id().is_some(),
-            Self::None => true,
+            // The limit is the same for all of a channel's life.
+            Self::Size(size) => match body_size(header)?.cmp(&size) {
+                Ordering::Less => Fit::No,
+                Ordering::Equal => Fit::Would,
+                // It would have been refused before.
+                Ordering::Greater => Fit::May,
+            },
+            Self::Expiration(text) => {
+                let fit = |value: &str| said(text, "invalid expiration '", value, "': ");
+                match properties(header)?.expiration() {
+                    None => Fit::No,
+                    // There is nothing wrong with it, as far as is known here.
+                    Some(value) if value.parse::<u64>().is_ok() => fit(value).min(Fit::May),
+                    Some(value) => fit(value),
+                }
+            }
+            Self::UserId(text) => match properties(header)?.user_id() {
+                None => Fit::No,
+                Some(value) => said(text, "user_id property set to '", value, "' but "),
+            },
+            Self::Header(name) => match properties(header)?.headers.get(name) {
+                None => Fit::No,
+                Some(FieldValue::Array(_)) => Fit::May,
+                Some(_) => Fit::Would,
+            },
+            Self::None => Fit::May,
         })
+    }
+}
+
+/// Whether a text says a value between these words; if it can be told.
+fn said(text: &str, before: &str, value: &str, behind: &str) -> Fit {
+    if !value.is_ascii() || !text.contains(before) || !text.contains(behind) {
+        return Fit::May;
+    }
+    match text.contains(&format!("{before}{value}{behind}")) {
+        true => Fit::Would,
+        false => Fit::No,
     }
 }
 
@@ -162,16 +223,26 @@ impl Connection {
         let method = reply.map_or((0, 0), |reply| (reply.class_id, reply.method_id));
         let clue = Clue::of(reply.map_or("", |reply| &reply.text));
         let (mut all, mut fitting) = (Vec::new(), Vec::new());
+        let mut is_found = false;
         for (tag, entry) in entries {
             // What was handled, or not even sent, cannot be what was refused.
             if *tag <= handled || self.out.is_unsent(&entry.span) {
                 continue;
             }
             all.push((*tag, entry.settled));
+            if is_found {
+                continue;
+            }
             // Of one that was given up nothing is known any more.
-            if entry.settled || clue.fits(&self.out.head(&entry.span)) {
+            let fit = match entry.settled {
+                true => Fit::May,
+                false => clue.fits(&self.out.head(&entry.span)),
+            };
+            if fit != Fit::No {
                 fitting.push((*tag, entry.settled));
             }
+            // It is the one, if none before it was.
+            is_found = fit == Fit::Would;
         }
         // A broker may not say what failed; but if it was something else, no publish is known to have been refused.
         let is_publish = matches!(method, (BASIC, PUBLISH) | (0, 0));
@@ -217,7 +288,7 @@ mod tests {
     }
 
     fn fits(text: &str, exchange: &str) -> bool {
-        Clue::of(text).fits(&frames_of(exchange, Message::default()))
+        Clue::of(text).fits(&frames_of(exchange, Message::default())) != Fit::No
     }
 
     #[test]
@@ -263,7 +334,8 @@ mod tests {
         ] {
             assert_eq!(fits(text, exchange), about, "{text} {exchange}");
         }
-        assert!(Clue::of("no exchange 'a' in vhost '/'").fits(b"short"));
+        let fit = Clue::of("no exchange 'a' in vhost '/'").fits(b"short");
+        assert_eq!(fit, Fit::May);
     }
 
     /// RabbitMQ's text, cut as it cuts it.
@@ -301,19 +373,43 @@ mod tests {
 
     #[test]
     fn properties_that_the_broker_looks_at_tell_those_that_have_them() {
-        for (text, with) in [
-            (
-                "PRECONDITION_FAILED - invalid expiration 'soon': {leftover_string,\"soon\"}",
-                Message::new("").expiration("soon"),
-            ),
-            (
-                "PRECONDITION_FAILED - user_id property set to 'a' but authenticated user was 'b'",
-                Message::new("").user_id("a"),
-            ),
+        let expiration = |value: &str| Message::new("").expiration(value);
+        let user_id = |value: &str| Message::new("").user_id(value);
+        let header = |name: &str, value: FieldValue| Message::new("").header(name, value);
+        let long = "PRECONDITION_FAILED - invalid expiration 'sssss...";
+        let invalid = "PRECONDITION_FAILED - invalid expiration 'soon': no_integer";
+        let another =
+            "PRECONDITION_FAILED - user_id property set to 'a' but authenticated user was 'b'";
+        let cc =
+            "PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,\"CC\",longstr}";
+        let new = "PRECONDITION_FAILED - invalid expiration, of late";
+        for (text, message, fit) in [
+            (invalid, expiration("soon"), Fit::Would),
+            (invalid, expiration("later"), Fit::No),
+            (invalid, expiration("5"), Fit::No),
+            (invalid, expiration("sö"), Fit::May),
+            (invalid, Message::new("").message_id("soon"), Fit::No),
+            (long, expiration("sssssssss"), Fit::May),
+            (long, Message::new(""), Fit::No),
+            (new, expiration("5"), Fit::May),
+            (another, user_id("a"), Fit::Would),
+            (another, user_id("b"), Fit::No),
+            (another, Message::new("").message_id("a"), Fit::No),
+            (cc, header("CC", "a".into()), Fit::Would),
+            (cc, header("BCC", "a".into()), Fit::No),
+            (cc, Message::new(""), Fit::No),
         ] {
-            let clue = Clue::of(text);
-            assert!(clue.fits(&frames_of("a", with)));
-            assert!(!clue.fits(&frames_of("a", Message::new("").message_id("soon"))));
+            let found = Clue::of(text).fits(&frames_of("a", message.clone()));
+            assert_eq!(found, fit, "{text} {message:?}");
         }
+    }
+
+    #[test]
+    fn a_size_tells_those_of_that_size() {
+        let fit = |size: u32| {
+            let text = format!("PRECONDITION_FAILED - message size {size} larger than max size 1");
+            Clue::of(&text).fits(&frames_of("a", Message::default()))
+        };
+        assert_eq!([fit(4), fit(5), fit(6)], [Fit::May, Fit::Would, Fit::No]);
     }
 }

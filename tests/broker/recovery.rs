@@ -373,3 +373,86 @@ fn a_loss_between_a_delivery_and_its_acknowledgement_ends_no_program() {
     let done = move_on(&mut session, consumer, &results, &broker).unwrap();
     assert_eq!(done.len(), 12);
 }
+
+/// Whatever befalls publishes: one that is told a definite failure is in no queue, and one that succeeded is.
+#[test]
+fn what_is_told_of_a_publish_is_so_whatever_befalls_it() {
+    let mut other = Session::new();
+    let (queue, full) = (other.queue(), other.name());
+    let declare = QueueDeclare::new(&full)
+        .argument("x-max-length", 100)
+        .argument("x-overflow", "reject-publish");
+    other.queue_declare(declare).wait(&mut other).unwrap();
+    let exchanges = [other.name(), other.name()];
+    let url = crate::support::url();
+    let between = Between::new(url.trim_start_matches("amqp://").trim_end_matches('/'));
+    let moment = Duration::from_millis(1);
+    let recovery = Recovery::new().delay(moment, 10 * moment).limit(LIMIT);
+    let mut session = Session::at(&between.url, ClientOptions::new().recovery(recovery));
+    let mut publishes = Vec::new();
+    let (mut published, mut refused, mut unknown) = (Vec::new(), Vec::new(), 0);
+    let mut chance = 1_u32;
+    let mut below = |limit: u32| {
+        chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (chance >> 16) % limit
+    };
+    for round in 0..12 {
+        for exchange in &exchanges {
+            let declare = ExchangeDeclare::fanout(exchange);
+            other.exchange_declare(declare).wait(&mut other).unwrap();
+            let binding = QueueBind::new(&queue, exchange);
+            other.queue_bind(binding).wait(&mut other).unwrap();
+        }
+        let mut deleted = Vec::new();
+        for number in 0..200 {
+            let body = format!("{round}.{number}");
+            let wrong = format!("puka-wrong-{number}");
+            let message = Message::new(body.clone()).mandatory(true);
+            let (exchange, key, message) = match below(40) {
+                0 => ("", &*queue, message.expiration("soon")),
+                1 => (&*wrong, "", message),
+                2 => ("", "puka-nowhere", message),
+                3..6 => ("", &*full, message),
+                6..20 => (&*exchanges[below(2) as usize], "", message),
+                _ => ("", &*queue, message),
+            };
+            publishes.push((body, session.basic_publish(exchange, key, message)));
+            match below(600) {
+                0 => deleted.push(other.exchange_delete(&exchanges[0])),
+                2 => between.mute(),
+                3..6 => between.cut(),
+                _ => {}
+            }
+            if below(20) == 0 {
+                session.sleep(moment).unwrap();
+                other.sleep(moment).unwrap();
+            }
+        }
+        other.wait_for_all(&deleted).unwrap();
+        // Whatever was not heard is asked for again.
+        between.cut();
+        for (body, publish) in publishes.drain(..) {
+            match session.wait_timeout(publish, LIMIT) {
+                Ok(done) => published.push((body, done.expect("an outcome"))),
+                Err(Error::OutcomeUnknown(_)) => unknown += 1,
+                Err(error) => refused.push((body, error)),
+            }
+        }
+    }
+    session.close().wait(&mut session).unwrap();
+    let mut arrived = Vec::new();
+    for queue in [&queue, &full] {
+        while let Some(delivery) = other.take(queue) {
+            arrived.push(delivery.body_str().into_owned());
+        }
+    }
+    for (body, ()) in &published {
+        assert!(arrived.contains(body), "{body} is not there");
+    }
+    for (body, error) in &refused {
+        assert!(!arrived.contains(body), "{body} is there: {error}");
+    }
+    let counts = [published.len(), refused.len(), unknown];
+    // It is no use if nothing happens.
+    assert!(counts.iter().all(|&count| count > 10), "{counts:?}");
+}

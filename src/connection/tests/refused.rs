@@ -68,7 +68,7 @@ fn one_bad_property_fails_its_own_message_only() {
     for (message, text) in [
         (
             Message::new("").expiration("soon"),
-            "PRECONDITION_FAILED - invalid expiration 'soon': {leftover_string,\"soon\"}",
+            "PRECONDITION_FAILED - invalid expiration 'soon': no_integer",
         ),
         (
             Message::new("").user_id("another"),
@@ -90,6 +90,28 @@ fn one_bad_property_fails_its_own_message_only() {
         assert_eq!(told(&mut script, &promises[4..]), "+++");
         assert_eq!(script.connection.buffered(), 0);
     }
+}
+
+/// What the broker refuses for its own sake it refuses whenever it comes to it: so it was the first such one.
+#[test]
+fn of_several_bad_ones_it_was_the_first() {
+    let mut script = script();
+    let poison = || Message::new("").expiration("soon");
+    let messages = ["a".into(), poison(), "a".into(), poison(), "a".into()];
+    let promises = messages.map(|message| script.publish("x", "", message));
+    written(&mut script);
+    let text = "PRECONDITION_FAILED - invalid expiration 'soon': no_integer";
+    script.send(1, channel_close(406, text));
+    assert_eq!(told(&mut script, &promises), "?406...");
+    written(&mut script);
+    send_open(&mut script);
+    script.send(1, ack(1));
+    script.send(1, channel_close(406, text));
+    assert_eq!(told(&mut script, &promises[2..]), "+406.");
+    written(&mut script);
+    send_open(&mut script);
+    script.send(1, ack(1));
+    assert_eq!(told(&mut script, &promises[4..]), "+");
 }
 
 #[test]
