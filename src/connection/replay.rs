@@ -108,7 +108,14 @@ impl Replay {
     }
 
     fn put_off(&mut self, step: Step, error: Error, holds: bool) {
-        if let Step::Queue(name, _) = &step {
+        // What is refused for other reasons may be there, if not as it was declared.
+        let is_away = !matches!(
+            error,
+            Error::PreconditionFailed(_) | Error::AccessRefused(_)
+        );
+        if let Step::Queue(name, _) = &step
+            && is_away
+        {
             self.pending.insert(name.clone(), error.clone());
         }
         self.again.push(Pending { step, error, holds });

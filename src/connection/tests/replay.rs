@@ -338,6 +338,33 @@ fn without_a_limit_it_is_tried_for_ever() {
     assert_matches!(script.result(consumer), None);
 }
 
+/// The broker has a queue of that name, and a consumer needs no more.
+#[test]
+fn a_queue_that_is_there_and_different_keeps_nobody_waiting() {
+    let mut script = recovering();
+    exchange(&mut script, ExchangeDeclare::fanout("x"));
+    declare(&mut script, QueueDeclare::new("q"), "q");
+    bound(&mut script, "q");
+    let consumer = consume(&mut script, Consume::new("q"));
+    script.lose();
+    script.reconnect();
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, ExchangeDeclareOk {});
+    script.methods();
+    let different = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q'";
+    script.send(2, channel_close(406, different));
+    assert_eq!(
+        script.methods(),
+        ["2 channel.close-ok", "2 channel.open", "2 queue.bind"]
+    );
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, QueueBindOk {});
+    assert_eq!(script.methods(), ["2 basic.qos", "2 basic.consume"]);
+    assert_matches!(script.result(consumer), None);
+    assert_eq!(restored(&mut script).failed.len(), 1);
+}
+
 /// Whoever has it when the broker must have noticed the loss is somebody else.
 #[test]
 fn a_queue_that_somebody_else_has_locked_holds_publishes_up_for_a_while_only() {
