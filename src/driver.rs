@@ -26,6 +26,10 @@ use crate::wire::ShortStr;
 /// How many writes one turn makes before it sees to reads and timers.
 const WRITES_PER_TURN: usize = 64;
 
+/// For how long after a packet the next bytes may wait for more, where a program waits again and again: a packet for each
+/// of a hundred thousand acknowledgements a second would cost more than all else.
+const PATIENCE: Duration = Duration::from_micros(100);
+
 /// How often to see whether a host has been looked up, where the lookup cannot wake who waits for it.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
@@ -56,6 +60,8 @@ pub(crate) struct Driver {
     presence: Presence,
     /// Whether something has come of the last [`flush`](Self::flush): then there may be nothing to sleep for.
     has_news: bool,
+    /// When bytes were last written that the system did not hold back.
+    pushed: Instant,
     /// How many of the program's callbacks are running, one inside the other.
     pub(crate) callbacks: usize,
 }
@@ -113,6 +119,7 @@ impl Driver {
             wants_notices: false,
             presence: Presence::default(),
             has_news: false,
+            pushed: now(),
             callbacks: 0,
         }
     }
@@ -393,20 +400,25 @@ impl Driver {
     /// Writes what there is, as far as the socket takes it.
     pub(crate) fn flush(&mut self) {
         self.is_present();
-        self.flush_and(false);
+        self.flush_and(false, now);
     }
 
     /// [`flush`](Self::flush); with `more` the system may hold it back for a moment, because more is likely to follow.
-    fn flush_and(&mut self, more: bool) {
+    fn flush_and(&mut self, more: bool, now: impl FnOnce() -> Instant) {
         self.has_news = false;
         self.reactor.set_paused(self.is_full());
         if !self.needs_write() {
             return;
         }
+        let now = now();
+        let more = more && now.saturating_duration_since(self.pushed) < PATIENCE;
+        if !more {
+            self.pushed = now;
+        }
         let Some(connection) = &mut self.connection else {
             return;
         };
-        if let Err(broken) = write_some(&mut self.reactor, connection, more) {
+        if let Err(broken) = write_some(&mut self.reactor, connection, more, now) {
             // The peer may have said why, before it went.
             self.reactor.set_readable();
             let _ = self.reactor.read(connection);
@@ -418,10 +430,11 @@ impl Driver {
     /// there is anything to wait for. `more`: it is likely to be back with more at once.
     pub(crate) fn attend(&mut self, more: bool) {
         self.is_present();
-        if self.next_timeout().is_some_and(|next| next <= now()) {
+        let now = now();
+        if self.next_timeout().is_some_and(|next| next <= now) {
             self.handle_timeout();
         }
-        self.flush_and(more);
+        self.flush_and(more, || now);
     }
 
     /// Whether all that was asked for is with the system; it does what it takes for that, and is to be asked again. What a
@@ -659,6 +672,7 @@ fn write_some(
     reactor: &mut Reactor,
     connection: &mut Connection,
     more: bool,
+    now: Instant,
 ) -> Result<(), Broken> {
     reactor.flush()?;
     for _ in 0..WRITES_PER_TURN {
@@ -671,7 +685,7 @@ fn write_some(
         if count == 0 {
             break;
         }
-        connection.handle_written(count, now());
+        connection.handle_written(count, now);
     }
     reactor.set_idle(connection.out.is_empty());
     Ok(())
@@ -680,7 +694,7 @@ fn write_some(
 /// Writes as much as the socket takes at all, for there is no later.
 fn write_last(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), Broken> {
     loop {
-        write_some(reactor, connection, false)?;
+        write_some(reactor, connection, false, now())?;
         if connection.out.is_empty() || !reactor.is_writable() {
             return Ok(());
         }

@@ -35,8 +35,9 @@
 //!
 //! The plain `wait`, work, `basic_ack` costs one send for each delivery: when a `wait` returns, the acknowledgement made
 //! before it is with the kernel, so a program that then works for an hour, or dies, has acknowledged what it said. On
-//! Linux a `wait` that finds its delivery here already says that more will follow (`MSG_MORE`), and the kernel makes one
-//! packet of many acknowledgements; they leave within a fifth of a second, or when the client sleeps.
+//! Linux a `wait` that finds its delivery here already, less than a tenth of a millisecond after the last packet, says that
+//! more will follow (`MSG_MORE`), and the kernel makes one packet of many acknowledgements: they leave with the next one,
+//! when the client sleeps, or after a fifth of a second.
 //!
 //! [`basic_ack_multiple`](crate::Client::basic_ack_multiple) settles many deliveries by one frame.
 //!
