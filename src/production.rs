@@ -68,7 +68,8 @@
 //! published before going off to work.
 //!
 //! Note also RabbitMQ's [acknowledgement timeout](https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout): a
-//! delivery that is not acknowledged for 30 minutes ends its consumer, whatever the heartbeats.
+//! delivery that is not acknowledged for 30 minutes ends its consumer, whatever the heartbeats. Since RabbitMQ 4.3 only
+//! quorum queues have it.
 //!
 //! # A broker that takes no messages
 //! A broker that is low on memory or disk [blocks](https://www.rabbitmq.com/docs/connection-blocked) connections that
