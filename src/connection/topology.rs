@@ -350,7 +350,7 @@ fn own(name: &ShortStr) -> ShortStr {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
     use crate::options::QueueDelete;
@@ -418,7 +418,7 @@ mod tests {
         let bind = |number: usize| {
             QueueBind::new(format!("q{number}"), "x").routing_key(number.to_string())
         };
-        let start = Instant::now();
+        let start = crate::reactor::now();
         for number in 0..count {
             topology.note(Request::QueueBind(bind(number)), &Outcome::Done);
         }

@@ -1,7 +1,7 @@
 //! What many of a kind take: thirty-two times as many may take some thirty-two times as long, never a thousand times. Each
 //! is measured against itself, with a margin that no busy machine uses up again and again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::script::Script;
 use crate::ClientOptions;
@@ -16,7 +16,7 @@ const MANY: usize = 32;
 /// Asserts that `work` on so many more takes far less than the square of that.
 fn assert_linear(few: usize, mut work: impl FnMut(usize)) {
     let mut time = |count: usize| {
-        let begun = Instant::now();
+        let begun = crate::reactor::now();
         work(count);
         begun.elapsed()
     };
