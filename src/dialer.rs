@@ -27,6 +27,9 @@ impl fmt::Display for Host {
     }
 }
 
+/// An attempt to connect has that long, however little time is left.
+const FAIR: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(crate) struct Dialer {
     hosts: Vec<Host>,
@@ -37,8 +40,10 @@ pub(crate) struct Dialer {
     current: Option<Host>,
     /// When the next round begins.
     pub(crate) next_round: Option<Instant>,
-    /// Since when the connection is lost; it was up once.
+    /// Since when the connection is lost, or has done nothing; it was up once.
     lost_at: Option<Instant>,
+    /// Whether a loss has had an attempt beyond the limit.
+    is_overtime: bool,
     up_at: Option<Instant>,
     delay: Duration,
 }
@@ -54,6 +59,7 @@ impl Dialer {
             current: None,
             next_round: None,
             lost_at: None,
+            is_overtime: false,
             up_at: None,
             delay: Duration::ZERO,
         }
@@ -124,16 +130,58 @@ impl Dialer {
 
     /// The connection that was up is lost. Whether to try again at once.
     pub(crate) fn is_lost(&mut self, now: Instant, recovery: &Recovery) -> bool {
+        let enough = recovery.max_delay.min(recovery.limit.max(FAIR));
         let lasted = self
             .up_at
             .take()
-            .is_some_and(|up_at| now >= after(up_at, recovery.max_delay));
+            .is_some_and(|up_at| now >= after(up_at, enough));
         if lasted || self.lost_at.is_none() {
-            self.lost_at = Some(now);
-            self.delay = recovery.first_delay;
+            self.begin_anew(now, recovery);
             return true;
         }
-        false
+        // Every loss has its first attempt, but not one after the other for ever.
+        let has_run_out = self.left(now, recovery).is_some_and(|left| left.is_zero());
+        let is_first = has_run_out && !self.is_overtime;
+        self.is_overtime |= has_run_out;
+        is_first
+    }
+
+    /// Something was done on the connection that is lost now: all begins anew, but for a pause, so that a broker that dies
+    /// each time is left in peace.
+    pub(crate) fn has_got_on(&mut self, now: Instant, recovery: &Recovery) {
+        if self.lost_at.is_some() {
+            self.begin_anew(now, recovery);
+        }
+    }
+
+    fn begin_anew(&mut self, now: Instant, recovery: &Recovery) {
+        self.lost_at = Some(now);
+        self.delay = recovery.first_delay;
+        self.is_overtime = false;
+    }
+
+    /// How long to try yet, if there is an end to it.
+    fn left(&self, now: Instant, recovery: &Recovery) -> Option<Duration> {
+        let end = self.lost_at?.checked_add(recovery.limit)?;
+        Some(end.saturating_duration_since(now))
+    }
+
+    /// Whether the time is up for the hosts that are left of this round. The first one of a round has its turn.
+    pub(crate) fn is_too_late(&self, now: Instant, recovery: &Recovery) -> bool {
+        let has_run_out = self.left(now, recovery).is_some_and(|left| left.is_zero());
+        has_run_out && !self.failures.is_empty()
+    }
+
+    /// How long the next host may take: no longer than its share of what is left, unless that is too short for any.
+    pub(crate) fn allowance(
+        &self,
+        now: Instant,
+        recovery: &Recovery,
+        longest: Duration,
+    ) -> Duration {
+        let hosts = u32::try_from(self.round.len() + 1).unwrap_or(u32::MAX);
+        let share = self.left(now, recovery).map(|left| left / hosts);
+        share.map_or(longest, |share| longest.min(share.max(FAIR)))
     }
 
     /// Whether it was up, and is no longer.
@@ -261,6 +309,102 @@ mod tests {
         dialer.is_up(start + 60 * second);
         assert!(dialer.is_lost(start + 64 * second, &recovery));
         assert!(dialer.pause(start + 65 * second, &recovery));
+    }
+
+    #[test]
+    fn a_connection_that_got_on_counts_as_made_and_is_made_anew_after_a_pause() {
+        let second = Duration::from_secs(1);
+        let recovery = Recovery::new().delay(second, 4 * second).limit(6 * second);
+        let start = crate::reactor::now();
+        let mut dialer = dialer(false);
+        dialer.is_up(start);
+        // Before the first loss there is nothing to begin anew.
+        dialer.has_got_on(start, &recovery);
+        assert!(dialer.is_lost(start, &recovery));
+        for number in 1..100 {
+            let now = start + number * second;
+            // Every other one is lost before all is restored.
+            if number % 2 == 0 {
+                dialer.is_up(now);
+            }
+            dialer.has_got_on(now, &recovery);
+            if dialer.was_up() {
+                assert!(!dialer.is_lost(now, &recovery));
+            }
+            assert!(dialer.pause(now, &recovery));
+            let pause = dialer.next_round.unwrap() - now;
+            assert!(pause >= second / 2 && pause <= second, "{pause:?}");
+        }
+        // One after the other that does nothing is the end.
+        let ended = (100..110).position(|number| {
+            let now = start + number * second;
+            dialer.is_up(now);
+            !dialer.is_lost(now, &recovery) && !dialer.pause(now, &recovery)
+        });
+        assert_eq!(ended, Some(6));
+    }
+
+    #[test]
+    fn every_loss_has_an_attempt_however_short_the_limit_is() {
+        let second = Duration::from_secs(1);
+        let recovery = Recovery::new().delay(second, 5 * second).limit(2 * second);
+        let start = crate::reactor::now();
+        let mut dialer = dialer(false);
+        dialer.is_up(start);
+        for number in 0..10 {
+            let now = start + number * 3 * second;
+            assert!(dialer.is_lost(now, &recovery));
+            dialer.begin_round();
+            assert!(!dialer.is_too_late(now, &recovery));
+            dialer.is_up(now + second / 2);
+        }
+        // Not so those that do not last at all.
+        let mut now = start + 28 * second;
+        let attempts = std::iter::from_fn(|| {
+            dialer.is_up(now);
+            now += second / 2;
+            (dialer.is_lost(now, &recovery) || dialer.pause(now, &recovery)).then_some(())
+        });
+        assert!(attempts.take(20).count() < 10);
+        // Made at the last moment, and lost beyond the limit.
+        dialer.reset();
+        dialer.is_up(start);
+        assert!(dialer.is_lost(start, &recovery));
+        dialer.is_up(start + second * 3 / 2);
+        assert!(dialer.is_lost(start + second * 5 / 2, &recovery));
+        dialer.is_up(start + second * 5 / 2);
+        assert!(!dialer.is_lost(start + 3 * second, &recovery));
+        assert!(!dialer.pause(start + 3 * second, &recovery));
+    }
+
+    #[test]
+    fn the_limit_holds_between_hosts_and_for_each_attempt() {
+        let second = Duration::from_secs(1);
+        let recovery = Recovery::new().limit(6 * second);
+        let start = crate::reactor::now();
+        let mut dialer = dialer(false);
+        let longest = 10 * second;
+        dialer.begin_round();
+        dialer.next_host();
+        // At first there is no limit.
+        assert_eq!(dialer.allowance(start, &recovery, longest), longest);
+        dialer.is_up(start);
+        assert!(dialer.is_lost(start, &recovery));
+        dialer.begin_round();
+        for (passed, allowance) in [(0, 2), (2, 2), (6, 1)] {
+            let now = start + passed * second;
+            assert_eq!(dialer.is_too_late(now, &recovery), passed == 6);
+            dialer.next_host();
+            assert_eq!(
+                dialer.allowance(now, &recovery, longest),
+                allowance * second
+            );
+            assert_eq!(dialer.allowance(now, &recovery, second / 2), second / 2);
+            dialer.failed(Error::ConnectionBroken(Broken::Eof));
+        }
+        // A round that begins with the limit has one attempt.
+        dialer.begin_round();
+        assert!(!dialer.is_too_late(start + 6 * second, &recovery));
     }
 
     #[test]

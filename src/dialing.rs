@@ -107,14 +107,25 @@ impl Driver {
     }
 
     fn start_clock(&mut self) {
+        let now = now();
+        let longest = self.options.connect_timeout_or_default();
+        let allowance = match &self.options.recovery {
+            Some(recovery) => self.dialer.allowance(now, recovery, longest),
+            None => longest,
+        };
         self.deadline = Some(Deadline {
-            at: after(now(), self.options.connect_timeout_or_default()),
+            at: after(now, allowance),
             what: CONNECTING,
         });
     }
 
     /// Tries the next host of this round.
     fn dial(&mut self) {
+        if let Some(recovery) = &self.options.recovery
+            && self.dialer.is_too_late(now(), recovery)
+        {
+            return self.round_failed();
+        }
         let Some(host) = self.dialer.next_host() else {
             return self.round_failed();
         };
@@ -173,15 +184,18 @@ impl Driver {
 
     /// The connection has lost its socket, or not got one, and is to have another.
     pub(crate) fn redial(&mut self) {
-        let Some(error) = self
-            .connection
-            .as_mut()
-            .and_then(|connection| connection.take_failure())
-        else {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let Some(error) = connection.take_failure() else {
             return; // It is being seen to.
         };
+        let has_got_on = connection.take_progress();
         self.write_rest();
         self.drop_socket();
+        if has_got_on && let Some(recovery) = &self.options.recovery {
+            self.dialer.has_got_on(now(), recovery);
+        }
         if self.dialer.was_up()
             && let Some(recovery) = &self.options.recovery
         {

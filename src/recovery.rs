@@ -97,8 +97,16 @@ impl Recovery {
         self
     }
 
-    /// How long to try, from the loss on; 5 minutes by default. A connection that is lost again before it has lasted for
-    /// the longest delay counts as never made.
+    /// How long to try, from the loss on; 5 minutes by default.
+    ///
+    /// A connection that is lost again counts as never made, unless something has come of it: a confirm, the answer to a
+    /// request, a delivery that you acknowledged or that needs no acknowledgement, or the knowledge of what it was lost for; or
+    /// it has lasted for the longest delay, or for the limit if that is shorter. Otherwise the time runs on, from the first
+    /// loss; the next loss has one more attempt if the time is over by then.
+    ///
+    /// The limit is looked at before each host. An attempt may take its share of the time that is left, with the hosts that
+    /// are to be tried after it, but always a second, and never more than
+    /// [`connect_timeout`](crate::ClientOptions::connect_timeout). So the end comes a second late at most.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;

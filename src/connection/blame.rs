@@ -294,6 +294,7 @@ impl Connection {
         else {
             return;
         };
+        self.has_got_on = true;
         match item {
             Item::Step(key) => {
                 self.blame.refused.insert(key, error);

@@ -78,6 +78,7 @@ impl Connection {
         match self.channels.get(number).map(|channel| &channel.role) {
             Some(&Role::Caller { promise, deadline }) if id == Some(&promise.to_string()) => {
                 self.calls.remove(&(deadline, promise));
+                self.has_got_on = true;
                 self.release(number);
                 let response = Response {
                     body: delivery.body,

@@ -350,6 +350,8 @@ impl Connection {
                 self.waiting.insert(calling.promise, calling.request);
             }
         }
+        // Refused is answered.
+        self.has_got_on |= matches!(channel.role, Role::Calls(_) | Role::Get { .. });
         if matches!(channel.role, Role::Publisher) {
             self.publisher_closed(&error);
         } else {

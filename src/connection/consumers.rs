@@ -147,6 +147,8 @@ impl Connection {
                 }
                 return Ok(());
             }
+        } else {
+            self.has_got_on = true;
         }
         self.events
             .push_back(Event::Delivery(consumer.promise, delivery));
@@ -195,6 +197,7 @@ impl Connection {
         };
         queue.starting = false;
         consumer.starting = consumer.starting.saturating_sub(1);
+        self.has_got_on |= !consumer.ran;
         consumer.ran = true;
         channel.expected(|expect| *expect == Expect::ConsumeOk);
         self.do_what_waited(number);

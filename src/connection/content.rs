@@ -238,6 +238,7 @@ impl Connection {
         }
         delivery.origin.no_ack = no_ack;
         delivery.origin.promise.number = promise;
+        self.has_got_on = true;
         self.settled(promise, Ok(Outcome::Got(Some(delivery))));
         self.release_if_settled(number);
         self.fail_hopeless();

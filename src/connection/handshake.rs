@@ -131,6 +131,7 @@ impl Connection {
             topology: Topology::default(),
             replay: Replay::default(),
             blame: Default::default(),
+            has_got_on: false,
             suspended: Default::default(),
             secrets: Default::default(),
             calls: Default::default(),

@@ -251,6 +251,8 @@ pub(crate) struct Connection {
     replay: Replay,
     /// What connections have died of.
     blame: Blame,
+    /// Whether anything was done that need not be done again.
+    has_got_on: bool,
     /// Consumers without a channel, with the reason why they have none.
     suspended: VecDeque<(Consumer, Error)>,
     /// Why it is over, once it is.
@@ -463,6 +465,7 @@ impl Connection {
             (Expect::Call(call), Role::Calls(calls)) => {
                 let outcome = call.outcome(method).ok_or_else(unexpected)?;
                 if let Some(calling) = calls.pop_front() {
+                    self.has_got_on = true;
                     let is_last = calls.is_empty();
                     if self.config.options.recovery.is_some() {
                         self.topology.note(calling.request, &outcome);
@@ -479,6 +482,7 @@ impl Connection {
                 self.replayed(number, outcome);
             }
             (Expect::Get, &mut Role::Get { promise, .. }) => {
+                self.has_got_on = true;
                 self.release(number);
                 self.settled(promise, Ok(Outcome::Got(None)));
             }

@@ -337,6 +337,7 @@ impl Connection {
             ));
         }
         self.publisher.handled = self.publisher.handled.max(last);
+        self.has_got_on = true;
         // Answered ones in front are forgotten: what is left below may still be open.
         let first = if multiple {
             self.publisher.first_tag

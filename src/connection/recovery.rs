@@ -40,6 +40,11 @@ impl Connection {
         self.failure.take()
     }
 
+    /// Whether anything was done over the last sockets that need not be done again, or it was found out what they died of.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.has_got_on)
+    }
+
     /// The end of the socket: of the connection too, unless there will be another.
     pub(super) fn finish(&mut self, error: &Error) {
         if self.will_recover(error) {

@@ -86,6 +86,7 @@ impl Connection {
         how.write(origin, self.out.tail())
             .map_err(|error| Error::InvalidArgument(error.to_string()))?;
         self.out.commit();
+        self.has_got_on |= matches!(how, Settle::Ack { .. });
         self.open_gate(origin.channel);
         self.release_if_settled(origin.channel);
         Ok(())

@@ -19,6 +19,7 @@ mod broken;
 mod calls;
 mod consume;
 mod handshake;
+mod progress;
 mod publish;
 mod recovery;
 mod refused;
