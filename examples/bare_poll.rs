@@ -42,7 +42,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         client.run_any_callbacks();
         // mio tells only changes: it may have told that the socket is writable before there was anything to write.
         client.on_write();
-        if client.as_fd().is_none() {
+        if !client.is_active() {
             // Closed, or lost: the last callbacks are told.
             client.run_any_callbacks();
             return Ok(());

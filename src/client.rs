@@ -55,6 +55,8 @@ pub struct Client {
     pub(crate) is_broken: bool,
     /// How many loops run, one inside the other.
     pub(crate) loops: usize,
+    /// Another thread has asked for the end of a loop where none ran: of the next one, then.
+    pub(crate) is_next_broken: bool,
     pub(crate) on_event: Option<OnEvent>,
     /// What other threads have.
     pub(crate) handle: Option<Handle>,
@@ -113,6 +115,7 @@ impl Client {
             driver: Driver::new(id, url, options, hosts),
             is_broken: false,
             loops: 0,
+            is_next_broken: false,
             on_event: None,
             handle: None,
         })
@@ -204,7 +207,10 @@ impl Client {
     ///
     /// It writes nothing by itself: bytes go out while the program waits or loops. But where more than the
     /// [high-water mark](ClientOptions::high_water_mark) is unsent or unconfirmed, it first makes room, unless
-    /// [`blocking_publish`](ClientOptions::blocking_publish) is off.
+    /// [`blocking_publish`](ClientOptions::blocking_publish) is off. Where deliveries lie unread up to
+    /// [their mark](ClientOptions::unread_high_water_mark), too, the confirms are behind them, and no waiting makes room: the
+    /// publish is accepted past the mark while your program goes on taking deliveries, and fails as not sent where it takes
+    /// none for another mark's bytes.
     ///
     /// # Errors
     /// The promise fails with
@@ -230,10 +236,14 @@ impl Client {
         routing_key: impl AsRef<str>,
         message: impl Into<Message>,
     ) -> Promise<()> {
-        Promise::new(
-            self.driver
-                .publish(exchange.as_ref(), routing_key.as_ref(), message.into()),
-        )
+        let message = message.into();
+        if self.driver.lacks_room()
+            && let Err(error) = self.make_room(message.body.len())
+        {
+            return Promise::new(self.driver.refuse_publish(error));
+        }
+        let (exchange, routing_key) = (exchange.as_ref(), routing_key.as_ref());
+        Promise::new(self.driver.publish(exchange, routing_key, message))
     }
 
     /// Sends a message to another program, and gives its reply:

@@ -84,6 +84,13 @@ impl Client {
         Promise::new(self.driver.close())
     }
 
+    /// Whether the client has a connection, makes one, or waits to make one again ([recovery](crate::ClientOptions::recovery)):
+    /// so whether anything can still happen. While it looks a host up, or waits between two attempts, there is no
+    /// [socket](Self::as_fd), and this is `true`.
+    pub fn is_active(&self) -> bool {
+        self.driver.is_active()
+    }
+
     /// Whether the connection is open, as far as the client knows.
     pub fn is_connected(&self) -> bool {
         self.driver.is_open()
@@ -101,7 +108,7 @@ impl Client {
     }
 
     /// Sets the callback for what becomes of the connection, in place of any other: blocked and unblocked, lost and
-    /// restored. It runs inside every wait and loop, as soon as it happens.
+    /// restored. It runs inside every wait and loop, and inside a publish that waits for room, as soon as it happens.
     pub fn on_connection_event(
         &mut self,
         callback: impl FnMut(&mut Self, ConnectionEvent) + Send + 'static,

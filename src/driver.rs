@@ -62,8 +62,8 @@ pub(crate) struct Driver {
     has_news: bool,
     /// When bytes were last written that the system did not hold back.
     pushed: Instant,
-    /// How many of the program's callbacks are running, one inside the other.
-    pub(crate) callbacks: usize,
+    /// How many bytes were published past both marks since so many deliveries had been taken.
+    past: (u64, usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Driver {
             presence: Presence::default(),
             has_news: false,
             pushed: now(),
-            callbacks: 0,
+            past: (0, 0),
         }
     }
 
@@ -192,35 +192,40 @@ impl Driver {
         message: Message,
     ) -> PromiseId {
         let promise = self.promises.publish();
-        if self.options.blocking_publish
-            && let Err(error) = self.make_room()
-        {
-            self.promises
-                .settle(promise.number, Err(Error::NotSent(Box::new(error))));
-            return promise;
-        }
         self.tell(promise, |connection, number| {
             connection.publish(number, exchange, routing_key, message);
         });
         promise
     }
 
-    /// Waits until there is room for a publish, as far as waiting makes room.
-    fn make_room(&mut self) -> Result<()> {
-        while !self.has_room() && self.takes_publishes() {
-            if self.is_full() {
-                // The confirms that would make room lie behind what is not read. The deliveries of a callback's consumer
-                // are taken once it returns; with a callback running that is to come, else it is not.
-                return match self.callbacks {
-                    0 => self.check_unread(),
-                    _ => Ok(()),
-                };
-            }
-            // A poll that fails will fail again where somebody can be told.
-            if self.turn(None).is_err() {
-                break;
-            }
+    /// A publish that fails before it is made.
+    pub(crate) fn refuse_publish(&mut self, error: Error) -> PromiseId {
+        let promise = self.promises.publish();
+        self.promises
+            .settle(promise.number, Err(Error::NotSent(Box::new(error))));
+        promise
+    }
+
+    /// Whether a publish has to wait for room.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.options.blocking_publish && !self.has_room() && self.takes_publishes()
+    }
+
+    /// The confirms that would make room lie behind what is not read. Whoever takes deliveries gets there, and may publish
+    /// for each of them; whoever takes none would wait, or fill memory, for ever.
+    pub(crate) fn go_past_the_marks(&mut self, size: usize) -> Result<()> {
+        let taken = self.promises.taken();
+        if self.past.0 != taken {
+            self.past = (taken, 0);
         }
+        let marks = [
+            self.options.high_water_mark,
+            self.options.unread_high_water_mark,
+        ];
+        if marks.iter().all(|&mark| self.past.1 >= mark) {
+            return self.check_unread();
+        }
+        self.past.1 = self.past.1.saturating_add(size);
         Ok(())
     }
 
@@ -407,7 +412,11 @@ impl Driver {
     fn flush_and(&mut self, more: bool, now: impl FnOnce() -> Instant) {
         self.has_news = false;
         self.reactor.set_paused(self.is_full());
-        if !self.needs_write() {
+        if !self.has_unsent() && !self.reactor.is_connecting() {
+            if !more {
+                // Who may sleep next leaves nothing behind. A write would push it, too.
+                self.reactor.push();
+            }
             return;
         }
         let now = now();

@@ -9,7 +9,12 @@ use mio::Waker;
 use crate::Client;
 use crate::error::{Error, Result};
 
-type Job = Box<dyn FnOnce(&mut Client) + Send>;
+/// What another thread has asked for.
+pub(crate) enum Job {
+    Run(Box<dyn FnOnce(&mut Client) + Send>),
+    /// The end of the loop.
+    Break,
+}
 
 /// A client, for other threads: it runs what they ask for inside its loop. See [`Client::handle`].
 ///
@@ -65,8 +70,12 @@ impl Handle {
     /// [`Error::ClientGone`] if the client has been dropped, [`Error::Poll`] if it could not be woken up; it will run
     /// this when something else does.
     pub fn call(&self, job: impl FnOnce(&mut Client) + Send + 'static) -> Result<()> {
+        self.ask(Job::Run(Box::new(job)))
+    }
+
+    fn ask(&self, job: Job) -> Result<()> {
         match &mut *self.jobs() {
-            Some(jobs) => jobs.push_back(Box::new(job)),
+            Some(jobs) => jobs.push_back(job),
             None => return Err(Error::ClientGone),
         }
         self.shared
@@ -80,7 +89,7 @@ impl Handle {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub fn loop_break(&self) -> Result<()> {
-        self.call(Client::loop_break)
+        self.ask(Job::Break)
     }
 
     fn jobs(&self) -> MutexGuard<'_, Option<VecDeque<Job>>> {
@@ -101,6 +110,16 @@ impl Handle {
 
     pub(crate) fn next(&self) -> Option<Job> {
         self.jobs().as_mut()?.pop_front()
+    }
+
+    /// The next one, unless that is the end of a loop.
+    pub(crate) fn next_to_run(&self) -> Option<Job> {
+        let mut jobs = self.jobs();
+        let jobs = jobs.as_mut()?;
+        match jobs.front()? {
+            Job::Run(_) => jobs.pop_front(),
+            Job::Break => None,
+        }
     }
 
     /// The client is gone, and what was left is dropped.

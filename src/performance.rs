@@ -37,7 +37,7 @@
 //! before it is with the kernel, so a program that then works for an hour, or dies, has acknowledged what it said. On
 //! Linux a `wait` that finds its delivery here already, less than a tenth of a millisecond after the last packet, says that
 //! more will follow (`MSG_MORE`), and the kernel makes one packet of many acknowledgements: they leave with the next one,
-//! when the client sleeps, or after a fifth of a second.
+//! when the client sleeps, or by themselves (after 0.2 s where the broker is near, later where a round trip takes longer).
 //!
 //! [`basic_ack_multiple`](crate::Client::basic_ack_multiple) settles many deliveries by one frame.
 //!

@@ -218,6 +218,8 @@ pub(crate) struct Promises {
     entries: HashMap<u64, Entry, BuildHasherDefault<NumberHasher>>,
     /// The deliveries that wait to be taken.
     backlog: Backlog,
+    /// How often a delivery has been asked for.
+    taken: u64,
     /// Consumers that have ended with deliveries unread, oldest first; some have been read since.
     ended: VecDeque<u64>,
     /// How many bytes of these are kept.
@@ -261,6 +263,7 @@ impl Promises {
             last: 0,
             entries: HashMap::default(),
             backlog: Backlog::default(),
+            taken: 0,
             ended: VecDeque::new(),
             ended_max,
             ready: VecDeque::new(),
@@ -426,10 +429,16 @@ impl Promises {
         let entry = self.entries.get_mut(&id.number)?;
         match &mut entry.state {
             State::Consumer { inbox, .. } if entry.callback.is_none() => {
+                self.taken += 1;
                 inbox.pop(&mut self.backlog)
             }
             _ => None,
         }
+    }
+
+    /// A number that changes whenever the program takes a delivery.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// The deliveries that wait to be taken.
@@ -464,6 +473,13 @@ impl Promises {
 
     /// Bounds what nobody reads. Counting only at twice the limit makes it cheap.
     fn keep_unread(&mut self, number: u64, bytes: usize) {
+        // Most are read in their order: what has been read need not be counted.
+        while let Some((read, bytes)) = self.unread.front()
+            && !self.entries.contains_key(read)
+        {
+            self.unread_bytes -= bytes;
+            self.unread.pop_front();
+        }
         self.unread.push_back((number, bytes));
         self.unread_bytes += bytes;
         if self.unread.len() <= 2 * UNREAD_MAX && self.unread_bytes <= 2 * UNREAD_BYTES {
@@ -508,7 +524,10 @@ impl Promises {
             State::Waiting => return None,
             State::Done(_) => None,
             State::Consumer { inbox, end } => match inbox.pop(&mut self.backlog) {
-                Some(delivery) => Some(Ok(Item::Delivery(delivery))),
+                Some(delivery) => {
+                    self.taken += 1;
+                    Some(Ok(Item::Delivery(delivery)))
+                }
                 None => Some(Err(end.clone()?)),
             },
         };

@@ -251,7 +251,6 @@ impl Reactor {
     /// Sleeps until the socket is ready, or the time has come; `None` is for ever. Never sleeps on what is known already.
     pub(crate) fn poll(&mut self, until: Option<Instant>) -> io::Result<()> {
         self.enter_poll()?;
-        self.push();
         let until = if self.is_readable() {
             Some(now())
         } else {
@@ -428,7 +427,7 @@ impl Reactor {
     }
 
     /// Writes once; 0: the socket takes nothing for now. With `more` the system may hold the bytes back for a moment, or
-    /// until the next [`poll`](Self::poll).
+    /// until the next [`push`](Self::push).
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>], more: bool) -> Result<usize, Broken> {
         if !self.check_connected()? {
             return Ok(0);

@@ -62,11 +62,11 @@ impl AmqpUrl {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, behind) = rest.split_at(end);
         let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
-        // Else what is meant for a password would be a vhost, and what is meant for a user a host to connect to.
-        if path.contains('@') && !authority.contains('@') {
+        // Else what is meant for a password would be a vhost, and part of a login a host to connect to.
+        if path.contains('@') {
             return Err(
-                "an @ comes after the first /, and none before it; in a user or password a / is written %2f, and in a \
-                 vhost an @ is written %40"
+                "an @ comes after the first /; in a user or password a / is written %2f, and in a vhost an @ is written \
+                 %40"
                     .into(),
             );
         }
@@ -550,7 +550,7 @@ mod tests {
         let name = url.options.client_properties.get("connection_name");
         assert_eq!(name.unwrap().as_str(), Some("me@home"));
         assert_parts(
-            "amqp://u:p@host/v@w",
+            "amqp://u:p@host/v%40w",
             ("u", "p", "v@w", "host", 5672, false),
         );
         assert_parts("amqp://host?", ("guest", "guest", "/", "host", 5672, false));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::Client;
 use crate::error::{Error, Result};
 use crate::group::Group;
-use crate::handle::Handle;
+use crate::handle::{Handle, Job};
 use crate::outcome::{Answer, Item};
 use crate::promise::{Callback, Look, Promise, PromiseId};
 use crate::reactor::now;
@@ -260,10 +260,7 @@ impl Client {
 
     /// Runs something of the program's; a panic in it is for the caller to pass on.
     fn inside<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> std::thread::Result<T> {
-        self.driver.callbacks += 1;
-        let ran = catch_unwind(AssertUnwindSafe(|| run(self)));
-        self.driver.callbacks -= 1;
-        ran
+        catch_unwind(AssertUnwindSafe(|| run(self)))
     }
 
     pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback) {
@@ -273,28 +270,28 @@ impl Client {
     /// Callbacks until there are no more, or it is time to look at the socket: what the first ones have acknowledged
     /// should not wait for the last.
     fn run_batch(&mut self) {
-        let begun = now();
+        let until = now() + PATIENCE;
         let (mut count, mut check) = (0, 1);
-        loop {
+        while !self.is_broken {
             self.run_events();
-            self.run_jobs();
+            self.run_jobs(Some(until));
             for _ in 0..self.driver.promises.runnable() {
+                if self.is_broken {
+                    return;
+                }
                 let Some((id, item, callback)) = self.driver.promises.next_callback() else {
                     break;
                 };
                 count += self.run_many(id, callback, item, check - count);
-                if self.is_broken {
-                    return;
-                }
                 // Whether they are slow is seen at the first ones, and ever less often where they are not.
                 if count >= check {
-                    if count >= BATCH || now() >= begun + PATIENCE {
+                    if count >= BATCH || now() >= until {
                         return;
                     }
                     check = count + count.min(BURST);
                 }
             }
-            if self.is_broken || !self.has_work() {
+            if !self.has_work() || now() >= until {
                 return;
             }
         }
@@ -341,6 +338,23 @@ impl Client {
         }
     }
 
+    /// Waits until there is room for a publish of so many bytes, as far as waiting makes room.
+    pub(crate) fn make_room(&mut self, size: usize) -> Result<()> {
+        loop {
+            self.run_events();
+            if !self.driver.lacks_room() {
+                return Ok(());
+            }
+            if self.driver.is_full() {
+                return self.driver.go_past_the_marks(size);
+            }
+            // A poll that fails will fail again where somebody can be told.
+            if self.driver.turn(None).is_err() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Tells the program what has become of the connection.
     fn run_events(&mut self) {
         // A callback that waits gets the next one when it has returned.
@@ -358,22 +372,42 @@ impl Client {
         }
     }
 
-    /// Runs what other threads have asked for; what they ask for meanwhile is for the next time.
-    fn run_jobs(&mut self) {
+    /// Runs what other threads have asked for, until that time, or the end of the loop; what they ask for meanwhile is for
+    /// the next time.
+    fn run_jobs(&mut self, until: Option<Instant>) {
         let count = self.handle.as_ref().map_or(0, Handle::count);
         for _ in 0..count {
-            let job = self.handle.as_ref().and_then(Handle::next);
-            if let Some(job) = job {
-                let ran = self.inside(job);
-                ran.unwrap_or_else(|panic| resume_unwind(panic));
+            if self.loops > 0 && self.is_broken {
+                return;
+            }
+            match self.handle.as_ref().and_then(Handle::next) {
+                Some(Job::Run(job)) => job(self),
+                Some(Job::Break) if self.loops > 0 => self.is_broken = true,
+                Some(Job::Break) => self.is_next_broken = true,
+                None => return,
+            }
+            if until.is_some_and(|until| now() >= until) {
+                return;
             }
         }
     }
 
-    /// Whether there is something for [`run_any_callbacks`](Self::run_any_callbacks) to do.
+    /// Runs what other threads asked for before they asked for the end of a loop.
+    fn finish_jobs(&mut self) {
+        let count = self.handle.as_ref().map_or(0, Handle::count);
+        for _ in 0..count {
+            let Some(Job::Run(job)) = self.handle.as_ref().and_then(Handle::next_to_run) else {
+                return;
+            };
+            job(self);
+        }
+    }
+
+    /// Whether there is something for [`run_any_callbacks`](Self::run_any_callbacks) to do. What only a callback could do
+    /// that is running is nothing to do now.
     pub(crate) fn has_work(&self) -> bool {
         self.driver.promises.runnable() > 0
-            || !self.driver.notices.is_empty()
+            || self.on_event.is_some() && !self.driver.notices.is_empty()
             || self.handle.as_ref().is_some_and(Handle::has_jobs)
     }
 
@@ -382,15 +416,19 @@ impl Client {
         !self.has_work() || self.driver.promises.backlog().count < BATCH
     }
 
-    /// Runs the callbacks of everything that is ready, until nothing is, and what other threads have asked for; it
+    /// Runs what other threads have asked for so far, and the callbacks of everything that is ready, until nothing is; it
     /// neither reads nor writes. A callback that makes something else ready each time it runs keeps this going.
     ///
     /// Consumers take turns. Results without a callback stay to be waited for.
     pub fn run_any_callbacks(&mut self) {
-        while self.has_work() {
+        self.run_jobs(None);
+        loop {
             self.run_events();
-            self.run_jobs();
-            for _ in 0..self.driver.promises.runnable() {
+            let runnable = self.driver.promises.runnable();
+            if runnable == 0 {
+                return;
+            }
+            for _ in 0..runnable {
                 let Some((id, item, callback)) = self.driver.promises.next_callback() else {
                     break;
                 };
@@ -461,6 +499,7 @@ fn loop_until(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()>
         // A break is of the loop around the callback that asks for it, whatever loop that callback runs itself.
         let is_outer_broken = std::mem::take(&mut client.is_broken) && client.loops > 0;
         outer.push(is_outer_broken);
+        client.is_broken = client.loops == 0 && std::mem::take(&mut client.is_next_broken);
         client.loops += 1;
     }
     let ran = catch_unwind(AssertUnwindSafe(|| {
@@ -468,14 +507,15 @@ fn loop_until(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()>
         for client in &mut *clients {
             // What other threads asked for before they asked for the end, and acknowledgements of the last callbacks,
             // must get out, too.
-            client.run_jobs();
+            client.finish_jobs();
             client.driver.flush();
         }
         result
     }));
     for (client, is_broken) in clients.iter_mut().zip(outer) {
         client.is_broken = is_broken;
-        client.loops -= 1;
+        // A callback may have put another client in the place of this one.
+        client.loops = client.loops.saturating_sub(1);
     }
     ran.unwrap_or_else(|panic| resume_unwind(panic))
 }
@@ -488,15 +528,19 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
                 .map_err(poll_failed)?,
         ),
     };
+    let mut turned = false;
     loop {
         for client in &mut *clients {
             client.run_batch();
+            if client.is_broken {
+                return Ok(());
+            }
         }
-        if clients.iter().any(|client| client.is_broken)
-            || until.is_some_and(|until| now() >= until)
-        {
+        // At least one turn: a loop without time, or whose callbacks take all of it, still looks at sockets and timers.
+        if turned && until.is_some_and(|until| now() >= until) {
             return Ok(());
         }
+        turned = true;
         let mut idle = 0;
         for client in &*clients {
             match client.idle() {

@@ -2,7 +2,8 @@
 //!
 //! A program that acknowledges one delivery after another writes a few bytes at a time. Each must be with the kernel at
 //! once, but need not be a packet of its own: on Linux a send can say that more will follow (`MSG_MORE`). What was sent
-//! that way leaves with the next plain write, when it is [pushed](Held::push), or after a fifth of a second.
+//! that way leaves with the next plain write, when it is [pushed](Held::push), or by itself: after 0.2 s where the peer is
+//! near, later (a retransmission timeout) where it is far.
 
 use std::io::{self, IoSlice, Write};
 

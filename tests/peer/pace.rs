@@ -132,7 +132,7 @@ fn so_it_does_in_a_loop_that_is_told_only_changes() {
                         },
                     );
                 });
-            while client.as_fd().is_some() {
+            while client.is_active() {
                 client.run_any_callbacks();
                 client.on_write();
                 poll.poll(&mut events, client.next_timeout()).unwrap();

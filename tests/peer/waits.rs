@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use puka::{Broken, Client, ClientOptions, Consume, Error, Promise};
+use puka::{Broken, Client, ClientOptions, Consume, Error, Handle, Promise};
 
 use crate::support::{
     BODY, End, LIMIT, Peer, body, client_of, deliver, header, method, open_ok, result, result_of,
@@ -356,5 +356,159 @@ fn what_a_handle_was_asked_before_the_end_is_done_before_it() {
         for tag in 1..=FEW.count {
             assert_eq!(heard.recv_timeout(LIMIT), Ok(Heard::Ack(tag)));
         }
+    });
+}
+
+#[test]
+fn what_a_handle_asks_for_where_no_loop_runs_ends_the_next_one() {
+    within(LIMIT, || {
+        let (mut client, _heard) = client(ClientOptions::new(), 0, FEW);
+        let handle = client.handle().unwrap();
+        // Found by whoever runs jobs first.
+        handle.loop_break().unwrap();
+        client.run_any_callbacks();
+        client.loop_forever().unwrap();
+        // Asked for when a loop was about to end anyway.
+        let asking = handle.clone();
+        client
+            .queue_purge("a")
+            .then(&mut client, move |client, _, _| {
+                client.loop_break();
+                asking.loop_break().unwrap();
+            });
+        client.loop_forever().unwrap();
+        client.loop_forever().unwrap();
+    });
+}
+
+#[test]
+fn jobs_without_end_do_not_keep_a_loop_from_its_own() {
+    fn again(handle: &Handle) {
+        let next = handle.clone();
+        handle.call(move |_| again(&next)).unwrap();
+    }
+    within(LIMIT, || {
+        let options = ClientOptions::new().heartbeat(1);
+        let (mut client, heard) = client(options, 1, FEW);
+        again(&client.handle().unwrap());
+        let mut beats = 0;
+        while beats < 2 {
+            client.loop_timeout(Duration::from_millis(100)).unwrap();
+            client.run_any_callbacks();
+            beats += heard.try_iter().count();
+        }
+    });
+}
+
+#[test]
+fn an_events_callback_may_loop() {
+    within(LIMIT, || {
+        let mut client = client_of(ClientOptions::new(), |mut peer| {
+            peer.accept();
+            // connection.blocked, and unblocked.
+            let changes = [method(0, (10, 60), b"\x03low"), method(0, (10, 61), b"")];
+            peer.say(&changes.concat());
+            peer.serve();
+            peer.end(End::Silence);
+        });
+        let (sender, events) = channel();
+        client.on_connection_event(move |client, event| {
+            client.loop_timeout(Duration::from_millis(50)).unwrap();
+            client.run_any_callbacks();
+            sender.send(event).unwrap();
+        });
+        result_of(&mut client, Client::connect).unwrap();
+        let mut count = 0;
+        while count < 2 {
+            client.loop_timeout(Duration::from_millis(10)).unwrap();
+            count += events.try_iter().count();
+        }
+    });
+}
+
+#[test]
+fn a_job_that_publishes_where_nobody_reads_is_bounded_too() {
+    within(LIMIT, || {
+        let (mut client, _heard) = client(small_marks(), 0, FULL);
+        let _unread = client.basic_consume(Consume::new("work"));
+        while client.needs_read() {
+            client.loop_timeout(Duration::from_millis(1)).ok();
+        }
+        let (sender, done) = channel();
+        let handle = client.handle().unwrap();
+        handle
+            .call(move |client| {
+                let mut most = 0;
+                for _ in 0..200 {
+                    client.basic_publish("", "a", vec![b'x'; 10_000]);
+                    most = most.max(client.buffered());
+                }
+                sender.send(most).unwrap();
+            })
+            .unwrap();
+        let most = loop {
+            client.loop_timeout(Duration::from_millis(1)).ok();
+            if let Ok(most) = done.try_recv() {
+                break most;
+            }
+        };
+        assert!(most < 500_000, "{most}");
+    });
+}
+
+#[test]
+fn a_callback_may_put_another_client_in_place_of_its_own() {
+    within(LIMIT, || {
+        let (mut client, _heard) = client(ClientOptions::new(), 0, FEW);
+        client.queue_purge("a").then(&mut client, |client, _, _| {
+            *client = Client::new("amqp://127.0.0.1/").unwrap();
+        });
+        let error = client.loop_forever().unwrap_err();
+        assert!(matches!(error, Error::NotConnected), "{error}");
+        let error = client.loop_forever().unwrap_err();
+        assert!(matches!(error, Error::NotConnected), "{error}");
+    });
+}
+
+#[test]
+fn a_loop_without_time_looks_at_the_socket_all_the_same() {
+    within(LIMIT, || {
+        let (sender, heard) = channel();
+        let mut client = client_of(ClientOptions::new().heartbeat(1), move |peer| {
+            serve(peer, 1, FEW, &sender);
+        });
+        client.connect();
+        let mut beats = 0;
+        while beats < 3 {
+            client.loop_timeout(Duration::ZERO).unwrap();
+            beats += heard.try_iter().count();
+            // Some work.
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+#[test]
+fn a_publish_that_waits_for_room_tells_what_becomes_of_the_connection() {
+    within(LIMIT, || {
+        let (sender, events) = channel();
+        let mut client = client_of(small_marks(), move |mut peer| {
+            peer.accept();
+            peer.say(&method(0, (10, 60), b"\x03low"));
+            // Until the client has told of it.
+            let _ = events.recv_timeout(LIMIT);
+            peer.say(&method(0, (10, 61), b""));
+            peer.serve();
+            peer.end(End::Silence);
+        });
+        client.on_connection_event(move |_, event| {
+            let _ = sender.send(event);
+        });
+        result_of(&mut client, Client::connect).unwrap();
+        for _ in 0..20 {
+            client.basic_publish("", "a", vec![b'x'; 8_000]);
+        }
+        let last = client.basic_publish("", "a", "x");
+        result(&mut client, last).unwrap();
     });
 }
