@@ -378,8 +378,12 @@ impl Client {
     /// Those that the program still has cannot be settled any more ([`Error::AlreadySettled`]); those that it has not
     /// read are dropped.
     ///
+    /// A [stream](https://www.rabbitmq.com/docs/streams) is read again from the oldest of them on, those that are settled
+    /// behind it, too.
+    ///
     /// # Errors
-    /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended.
+    /// The promise fails with [`Error::UnknownPromise`] if the consumer has ended, and with [`Error::InvalidArgument`] if it
+    /// has several queues and one of them is a stream: cancel it, and consume anew.
     pub fn basic_recover(&mut self, consumer: Promise<Delivery>) -> Promise<()> {
         Promise::new(
             self.of_consumer(consumer.id(), |connection, number, consumer| {

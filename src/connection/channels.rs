@@ -41,11 +41,23 @@ pub(crate) enum Role {
         no_ack: bool,
     },
     Consumer(Consumer),
-    /// A consumer was cancelled, and what nobody has read of it is about to go back to its queue.
-    Returning,
+    /// A consumer was cancelled, and what nobody has read of it is about to go back to its queue. These tags are of
+    /// streams, in order.
+    Returning(Vec<u64>),
     /// Deliveries are unsettled whose promise is over.
     Settling,
     Publisher,
+}
+
+impl Role {
+    /// Whether a delivery of that tag stays in its queue, which is a stream, whatever is said of it.
+    pub(super) fn keeps(&self, tag: u64) -> bool {
+        match self {
+            Self::Consumer(consumer) => consumer.queues.iter().any(|queue| queue.keeps(tag)),
+            Self::Returning(of_streams) => of_streams.binary_search(&tag).is_ok(),
+            _ => false,
+        }
+    }
 }
 
 /// A call under way.
@@ -283,7 +295,7 @@ impl Channels {
             .flatten();
         requests.any(|channel| {
             !channel.expect.is_empty()
-                || matches!(channel.role, Role::Caller { .. } | Role::Returning)
+                || matches!(channel.role, Role::Caller { .. } | Role::Returning(_))
         })
     }
 
@@ -377,14 +389,15 @@ impl Connection {
             Role::Consumer(mut consumer) => {
                 self.discount_held(&mut consumer);
                 self.consumers.remove(&consumer.promise);
-                if let Some(mut consumer) = self.retry_consumer(consumer, error) {
+                if let Some(mut consumer) = self.retry_consumer(consumer, &channel.unsettled, error)
+                {
                     if consumer.starting == 0 {
                         self.forget_auto_deleted(&mut consumer);
                     }
                     self.fail_consumer(consumer, error);
                 }
             }
-            Role::Idle | Role::Expired | Role::Returning | Role::Settling | Role::Publisher => {}
+            Role::Idle | Role::Expired | Role::Returning(_) | Role::Settling | Role::Publisher => {}
         }
         for expect in channel.expect {
             if let Expect::Replaced(Some(promise)) | Expect::RecoverOk(promise) = expect {

@@ -56,6 +56,17 @@ impl Queue {
         self.is_stream == Some(true)
     }
 
+    /// Whether that tag is of a stream's delivery.
+    pub(super) fn keeps(&self, tag: u64) -> bool {
+        let offsets = &self.offsets;
+        offsets.binary_search_by_key(&tag, |&(tag, _)| tag).is_ok()
+    }
+
+    /// The tags of a stream's deliveries that may be unsettled.
+    pub(super) fn kept(&self) -> impl Iterator<Item = u64> {
+        self.offsets.iter().map(|&(tag, _)| tag)
+    }
+
     /// Notes how far a stream has come.
     pub(super) fn note_offset(&mut self, tag: u64, unsettled: &Unsettled, headers: &FieldTable) {
         if !*self
@@ -90,9 +101,16 @@ impl Queue {
         self.starting = false;
         // Another queue may have its name by then.
         self.is_stream = self.is_stream.filter(|&is_stream| is_stream);
+        self.rewind(unsettled);
+    }
+
+    /// Has the next consumer of a stream begin with the oldest delivery that is not settled. It begins there once more if
+    /// that one is lost, too, before anything has come.
+    pub(super) fn rewind(&mut self, unsettled: &Unsettled) {
         let offsets = std::mem::take(&mut self.offsets);
         let oldest = offsets.iter().find(|(tag, _)| unsettled.contains(*tag));
-        if let Some(offset) = oldest.map(|&(_, offset)| offset).or(self.next_offset) {
+        self.next_offset = oldest.map(|&(_, offset)| offset).or(self.next_offset);
+        if let Some(offset) = self.next_offset {
             self.request.arguments.insert(STREAM_OFFSET, offset);
         }
     }
@@ -138,6 +156,8 @@ pub(crate) struct Consumer {
     pub(super) allowed: Option<usize>,
     /// How many consume-oks are outstanding.
     pub(super) starting: usize,
+    /// Whether all that comes now comes again, after the end of the broker's consumer that sends it.
+    pub(super) rewinds: bool,
     /// What was asked meanwhile.
     pub(super) later: VecDeque<Later>,
     pub(super) ending: Option<Ending>,
@@ -156,6 +176,10 @@ pub(super) enum Later {
     Qos {
         promise: u64,
         prefetch: u16,
+    },
+    /// `basic_recover`, of a stream.
+    Rewind {
+        promise: u64,
     },
     /// The promise is that of `basic_cancel`, if it was that.
     End {
@@ -213,6 +237,7 @@ impl Consumer {
             held: Held::default(),
             allowed: None,
             starting: 0,
+            rewinds: false,
             later: VecDeque::new(),
             ending: None,
             restarted: false,
@@ -304,7 +329,7 @@ impl Consumer {
             .iter()
             .flat_map(|ending| ending.promises.iter().copied());
         let later = self.later.iter().filter_map(|later| match later {
-            Later::Qos { promise, .. } => Some(*promise),
+            Later::Qos { promise, .. } | Later::Rewind { promise } => Some(*promise),
             Later::End { promise, .. } => *promise,
         });
         std::iter::once(self.promise).chain(cancels).chain(later)
@@ -316,7 +341,7 @@ impl Consumer {
     }
 
     /// Makes it ready for another channel, after the loss of the one with these unsettled tags. The promises of
-    /// `basic_qos` that this settles; and whether, instead, it had been cancelled.
+    /// `basic_qos`, and `basic_recover`, that this settles; and whether, instead, it had been cancelled.
     pub(super) fn begin_again(&mut self, unsettled: &Unsettled) -> (Vec<u64>, Option<Ending>) {
         let mut settled = Vec::new();
         for later in std::mem::take(&mut self.later) {
@@ -325,6 +350,7 @@ impl Consumer {
                     self.prefetch = prefetch;
                     settled.push(promise);
                 }
+                Later::Rewind { promise } => settled.push(promise),
                 Later::End { by, promise } => {
                     let ending = self.ending.get_or_insert(Ending {
                         by,
@@ -341,6 +367,7 @@ impl Consumer {
         self.held.clear();
         self.restarted = true;
         self.starting = 0;
+        self.rewinds = false;
         self.broker_prefetch = self.prefetch;
         (settled, self.ending.take())
     }

@@ -18,13 +18,13 @@
 
 use super::calls::is_reply;
 use super::channels::{Expect, Role};
-use super::consumer::{Consumer, Ending, Later};
+use super::consumer::{Consumer, Ending, Later, Queue};
 use super::unsettled::Unsettled;
 use super::{Connection, Event, Violation};
 use crate::error::{CancelledBy, Error, Result};
 use crate::message::Delivery;
 use crate::outcome::{CancelOk, Outcome};
-use crate::wire::{BasicCancel, write_method};
+use crate::wire::{BasicCancel, write_ack, write_method};
 
 impl Connection {
     /// Puts a consumer on its channel.
@@ -118,7 +118,12 @@ impl Connection {
         let Role::Consumer(consumer) = &mut channel.role else {
             return Err(Violation::new(503, "a delivery where nobody consumes"));
         };
-        let (promise, no_ack) = (consumer.promise, consumer.no_ack);
+        let Consumer {
+            promise,
+            no_ack,
+            rewinds,
+            ..
+        } = *consumer;
         let Some(queue) = consumer.queue_of(delivery.consumer_tag.as_bytes()) else {
             return Err(Violation::new(503, "a delivery for an unknown consumer"));
         };
@@ -129,6 +134,11 @@ impl Connection {
                 .iter()
                 .any(|expect| matches!(expect, Expect::RecoverOk(_)))
         {
+            return Ok(());
+        }
+        if rewinds {
+            write_ack(self.out.tail(), number, delivery.origin.tag, false);
+            self.out.commit();
             return Ok(());
         }
         delivery.origin.promise.number = promise;
@@ -177,6 +187,7 @@ impl Connection {
         {
             match consumer.later.pop_front() {
                 Some(Later::Qos { promise, prefetch }) => self.start_qos(promise, number, prefetch),
+                Some(Later::Rewind { promise }) => self.rewind(promise, number),
                 Some(Later::End { by, promise }) => self.end_consumer(number, by, promise),
                 None => return,
             }
@@ -331,7 +342,9 @@ impl Connection {
         // The broker may have ended it at once, before what waited for its start.
         for later in std::mem::take(&mut consumer.later) {
             match later {
-                Later::Qos { promise, .. } => self.no_such_consumer(promise, consumer.promise),
+                Later::Qos { promise, .. } | Later::Rewind { promise } => {
+                    self.no_such_consumer(promise, consumer.promise);
+                }
                 Later::End { promise, .. } => ending.promises.extend(promise),
             }
         }
@@ -348,7 +361,9 @@ impl Connection {
         if channel.unsettled.is_empty() {
             return;
         }
-        channel.role = Role::Returning;
+        let mut of_streams: Vec<u64> = consumer.queues.iter().flat_map(Queue::kept).collect();
+        of_streams.sort_unstable();
+        channel.role = Role::Returning(of_streams);
         while let Some(delivery) = consumer.held.pop() {
             self.events
                 .push_back(Event::Delivery(consumer.promise, delivery));

@@ -44,6 +44,7 @@ impl Connection {
             && let Role::Consumer(consumer) = &mut channel.role
         {
             consumer.allow(channel.unsettled.len());
+            consumer.rewinds = false;
             self.count_held(number);
         }
         self.settled(promise, Ok(Outcome::Done));

@@ -132,7 +132,7 @@ impl Connection {
             }
             Role::Idle
             | Role::Expired
-            | Role::Returning
+            | Role::Returning(_)
             | Role::Settling
             | Role::Publisher
             | Role::Replay(_) => {}

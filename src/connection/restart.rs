@@ -4,6 +4,7 @@ use super::Connection;
 use super::blame::Item;
 use super::consumer::Consumer;
 use super::replay::is_refusal;
+use super::unsettled::Unsettled;
 use crate::error::{Error, Result};
 use crate::wire::{ChannelOpen, write_method};
 
@@ -64,10 +65,11 @@ impl Connection {
         }
     }
 
-    /// Puts a consumer whose channel was closed aside, if it is to be tried again later; gives it back if not.
+    /// Puts a consumer whose channel was closed, with these unsettled tags, aside, if it is to be tried again later; gives it back if not.
     pub(super) fn retry_consumer(
         &mut self,
         mut consumer: Consumer,
+        unsettled: &Unsettled,
         error: &Error,
     ) -> Option<Consumer> {
         if !consumer.restarted
@@ -86,7 +88,7 @@ impl Connection {
             }
         }
         consumer.not_before = Some(self.now + self.replay.pause(self.now));
-        self.suspend_consumer(consumer, &Default::default(), error);
+        self.suspend_consumer(consumer, unsettled, error);
         self.plan_retry();
         None
     }

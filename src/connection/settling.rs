@@ -3,12 +3,15 @@
 use bytes::BytesMut;
 
 use super::channels::{Expect, Role};
+use super::consumer::{Later, Queue};
 use super::{Connection, Event};
 use crate::error::{Error, Result};
 use crate::message::Origin;
 use crate::options::Requeue;
 use crate::outcome::Outcome;
-use crate::wire::{BasicNack, BasicRecover, BasicReject, EncodeError, write_ack, write_method};
+use crate::wire::{
+    BasicCancel, BasicNack, BasicRecover, BasicReject, EncodeError, write_ack, write_method,
+};
 
 /// How a delivery is settled.
 #[derive(Debug, Clone, Copy)]
@@ -126,35 +129,41 @@ impl Connection {
             .filter(|&tag| channel.unsettled.contains(tag));
         let mut tags: Vec<u64> = tags.collect();
         tags.sort_unstable();
+        let read_again: Vec<bool> = tags.iter().map(|&tag| channel.role.keeps(tag)).collect();
         // One frame for all will do where the program has none of them.
-        let multiple = has_nack && tags.len() > 1 && tags.len() == channel.unsettled.len();
-        let written = if multiple { tags.len() - 1.. } else { 0.. };
-        for &tag in tags.get(written).unwrap_or_default() {
-            channel.settle(tag, multiple);
+        let multiple = tags.len() > 1
+            && tags.len() == channel.unsettled.len()
+            && (has_nack || read_again[0])
+            && read_again.iter().all(|&it| it == read_again[0]);
+        let first = if multiple { tags.len() - 1 } else { 0 };
+        for (&delivery_tag, &is_kept) in tags.iter().zip(&read_again).skip(first) {
+            channel.settle(delivery_tag, multiple);
+            if !is_up {
+                continue;
+            }
             let out = self.out.tail();
-            // Unlike a rejection, that does not count against a quorum queue's delivery limit, since RabbitMQ 4.3.
-            let _ = match has_nack {
-                _ if !is_up => Ok(()),
-                true => write_method(
-                    out,
-                    number,
-                    &BasicNack {
-                        delivery_tag: tag,
-                        multiple,
-                        requeue: true,
-                    },
-                ),
-                false => write_method(
-                    out,
-                    number,
-                    &BasicReject {
-                        delivery_tag: tag,
-                        requeue: true,
-                    },
-                ),
+            let requeue = true;
+            let _ = if is_kept {
+                // Streams know no more than that, and RabbitMQ 3.10 closes the connection where one says more.
+                write_ack(out, number, delivery_tag, multiple);
+                Ok(())
+            } else if has_nack {
+                // Unlike a rejection, that does not count against a quorum queue's delivery limit, since RabbitMQ 4.3.
+                let nack = BasicNack {
+                    delivery_tag,
+                    multiple,
+                    requeue,
+                };
+                write_method(out, number, &nack)
+            } else {
+                let reject = BasicReject {
+                    delivery_tag,
+                    requeue,
+                };
+                write_method(out, number, &reject)
             };
         }
-        if matches!(channel.role, Role::Returning) {
+        if matches!(channel.role, Role::Returning(_)) {
             channel.role = Role::Settling;
         }
         self.out.commit();
@@ -175,6 +184,30 @@ impl Connection {
                 self.no_such_consumer(promise, consumer)
             };
         };
+        let Some(channel) = self.channels.get(number) else {
+            return;
+        };
+        let Role::Consumer(consumer) = &channel.role else {
+            return;
+        };
+        if channel.unsettled.is_empty() && !consumer.no_ack {
+            // What is on its way comes, and whether it is a stream's shows only then.
+            return self.settled(promise, Ok(Outcome::Done));
+        }
+        // To a stream `basic.recover` is an acknowledgement, if it does not close the connection.
+        if consumer.no_ack || !consumer.queues.iter().any(Queue::is_stream) {
+            self.take_all_back(promise, number);
+        } else if consumer.queues.len() == 1 {
+            self.soon(number, Later::Rewind { promise });
+        } else {
+            let error = "a stream gives nothing again but to a new consumer, and one of several queues cannot be replaced \
+                         without a gap: cancel it and consume anew"
+                .into();
+            self.settled(promise, Err(Error::InvalidArgument(error)));
+        }
+    }
+
+    fn take_all_back(&mut self, promise: u64, number: u16) {
         let Some(channel) = self.channels.get_mut(number) else {
             return;
         };
@@ -191,5 +224,53 @@ impl Connection {
             self.events.push_back(Event::Stale(consumer.promise));
             self.count_held(number);
         }
+    }
+
+    /// `basic_recover` of one stream, that has started: a new consumer begins with the oldest that is not settled. What the
+    /// old one sends until it has ended comes again, too.
+    pub(super) fn rewind(&mut self, promise: u64, number: u16) {
+        let frame_max = self.frame_max;
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return;
+        };
+        if consumer.ending.is_some() {
+            let consumer = consumer.promise;
+            return self.no_such_consumer(promise, consumer);
+        }
+        let (Some(last), Some(queue)) = (channel.unsettled.last(), consumer.queues.first_mut())
+        else {
+            return self.settled(promise, Ok(Outcome::Done));
+        };
+        let old = queue.wire_tag();
+        let cancel = BasicCancel {
+            consumer_tag: old.as_bytes(),
+            no_wait: false,
+        };
+        queue.rewind(&channel.unsettled);
+        queue.generation += 1;
+        let out = self.out.tail();
+        let mark = out.len();
+        let written = write_method(out, number, &cancel).and_then(|()| {
+            write_ack(out, number, last, true);
+            queue.start(consumer.no_ack, number, out, frame_max)
+        });
+        if let Err(error) = written {
+            out.truncate(mark);
+            queue.generation -= 1;
+            return self.settled(promise, Err(Error::InvalidArgument(error.to_string())));
+        }
+        self.out.commit();
+        channel
+            .expect
+            .extend([Expect::Replaced(Some(promise)), Expect::ConsumeOk]);
+        channel.unsettled.clear();
+        consumer.starting += 1;
+        consumer.rewinds = true;
+        consumer.held.clear();
+        self.events.push_back(Event::Stale(consumer.promise));
+        self.count_held(number);
     }
 }

@@ -31,6 +31,12 @@ impl Unsettled {
         self.tags.front().map(|&(tag, _)| tag)
     }
 
+    /// The newest one.
+    pub(super) fn last(&self) -> Option<u64> {
+        let mut tags = self.tags.iter().rev();
+        tags.find(|&&(_, is_there)| is_there).map(|&(tag, _)| tag)
+    }
+
     /// Adds a tag; false: it is not above all that are known here.
     pub(super) fn push(&mut self, tag: u64) -> bool {
         if self.tags.back().is_some_and(|&(last, _)| last >= tag) {
@@ -122,6 +128,7 @@ mod tests {
                 }
             }
             assert_eq!(unsettled.first(), set.first().copied());
+            assert_eq!(unsettled.last(), set.last().copied());
             assert_eq!(unsettled.len(), set.len());
             assert_eq!(unsettled.contains(some), set.contains(&some));
             assert!(unsettled.tags.len() <= 2 * set.len() + SLACK);

@@ -195,6 +195,49 @@ fn a_stream_is_read_from_where_the_consumer_says() {
 }
 
 #[test]
+fn recover_reads_a_stream_again_from_what_is_not_settled() {
+    let mut session = Session::new();
+    let stream = durable(&mut session, &[("x-queue-type", "stream")]);
+    for body in ["0", "1", "2", "3"] {
+        session.publish(&stream, body);
+    }
+    let consumer = session.basic_consume(
+        Consume::new(&stream)
+            .prefetch_count(3)
+            .argument("x-stream-offset", "first"),
+    );
+    let settled = session.next(consumer);
+    session.basic_ack(settled).unwrap();
+    // One is read, others are unread, or on their way.
+    let mut held = session.next(consumer);
+    for _ in 0..2 {
+        session.basic_recover(consumer).wait(&mut session).unwrap();
+        let refused = session.basic_ack(held);
+        assert!(matches!(refused, Err(Error::AlreadySettled(_))));
+        held = session.next(consumer);
+        assert_eq!(held.body, "1");
+    }
+    session.basic_recover(consumer).wait(&mut session).unwrap();
+    for expected in ["1", "2", "3"] {
+        let delivery = session.next(consumer);
+        assert_eq!(delivery.body, expected);
+        session.basic_ack(delivery).unwrap();
+    }
+    session.publish(&stream, "4");
+    let last = session.next(consumer);
+    assert_eq!(last.body, "4");
+    session.basic_ack(last).unwrap();
+    // What nobody has read when it is cancelled is still there for the next one.
+    session.basic_cancel(consumer).wait(&mut session).unwrap();
+    let unread = Consume::new(&stream).argument("x-stream-offset", "first");
+    for _ in 0..2 {
+        let consumer = session.basic_consume(unread.clone().prefetch_count(3));
+        assert_eq!(session.next(consumer).body, "0");
+        session.basic_cancel(consumer).wait(&mut session).unwrap();
+    }
+}
+
+#[test]
 fn a_message_is_gone_when_its_time_is_over() {
     let mut session = Session::new();
     let queue = session.queue();

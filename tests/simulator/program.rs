@@ -518,7 +518,7 @@ impl Program {
             let is_its =
                 |held: &Held| (held.origin.channel, held.origin.epoch) == (number, channel.epoch);
             match channel.role {
-                Role::Returning => panic!("channel {number} waits for what is unread"),
+                Role::Returning(_) => panic!("channel {number} waits for what is unread"),
                 Role::Settling => assert!(
                     self.held.iter().any(is_its),
                     "channel {number} stays taken for nothing"
