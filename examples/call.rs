@@ -9,5 +9,5 @@ fn main() -> puka::Result<()> {
     for call in calls {
         println!(" [.] Got {}", client.wait(call)?.body_str());
     }
-    Ok(())
+    client.close().wait(&mut client)
 }

@@ -25,9 +25,12 @@ fn main() -> puka::Result<()> {
     client.queue_declare(queue).wait(&mut client)?;
 
     for number in 1..=count.unwrap_or(u64::MAX) {
-        let message = Message::new(number.to_string()).persistent();
+        let message = Message::new(number.to_string())
+            .persistent()
+            .mandatory(true)
+            .message_id(number.to_string());
         client
-            .basic_publish("", "numbers", message.message_id(number.to_string()))
+            .basic_publish("", "numbers", message)
             .wait(&mut client)?;
         println!(" [x] The broker has {number}");
         client.sleep(Duration::from_secs(1))?;

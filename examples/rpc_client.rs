@@ -32,7 +32,7 @@ impl FibonacciRpcClient {
         let request = Message::new(n.to_string())
             .reply_to(&self.callback_queue)
             .correlation_id(&correlation_id);
-        // We don't need to wait for the promise of the publish, let it happen by itself.
+        // We don't need to wait for the promise of the publish: the wait for the reply writes it.
         self.client.basic_publish("", "rpc_queue", request);
         loop {
             let reply = self.client.wait(self.consumer)?;
@@ -48,5 +48,5 @@ fn main() -> puka::Result<()> {
 
     println!(" [x] Requesting fib(30)");
     println!(" [.] Got {}", fibonacci_rpc.call(30)?);
-    Ok(())
+    fibonacci_rpc.client.close().wait(&mut fibonacci_rpc.client)
 }

@@ -46,7 +46,7 @@ impl Worker {
         }
         // Wait only for one in the burst (the last one).
         self.publish(client).then(client, move |client, _, result| {
-            result.expect("the burst is published");
+            result.expect("the last of the burst is published");
             COUNTER.fetch_add(BURST_SIZE.into(), Relaxed);
             self.fill(client, left.saturating_sub(BURST_SIZE));
         });

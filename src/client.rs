@@ -34,6 +34,10 @@ static CLIENTS: AtomicU32 = AtomicU32::new(0);
 /// the callback. Nothing is written before the program waits or loops, but that a publish past the
 /// [high-water mark](ClientOptions::high_water_mark) makes room.
 ///
+/// **A client that is dropped writes nothing more.** What you have asked for since the last wait or loop is lost with it,
+/// publishes and acknowledgements too, and so it is where `main` returns. End with [`close`](Self::close) and wait for it:
+/// that writes everything. (To know that a publish has arrived, wait for its promise.)
+///
 /// An AMQP error of one request touches no other: each has a channel of the connection to itself, or, if it is one of
 /// many plain calls (declares, binds, deletes, purges), is made again where an error took its channel. Requests beyond the
 /// broker's limit (2047 channels, unless it is told otherwise) wait their turn; where consumers and unacknowledged
@@ -43,7 +47,7 @@ static CLIENTS: AtomicU32 = AtomicU32::new(0);
 /// publishing to it. Only publishes have: they all go over one channel, in the order of their calls.
 ///
 /// Requests made while the connection is being opened wait for it. Without a connection they fail with
-/// [`Error::NotConnected`].
+/// [`Error::NotConnected`], publishes with [`Error::NotSent`] of that.
 ///
 /// A panic in a callback goes through to whoever waits or loops; one who catches it has a client that is whole: what the
 /// callback asked for is under way, its delivery is dropped unsettled, and a consumer keeps its callback.
@@ -98,12 +102,20 @@ impl Client {
     /// The same, with options.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`].
+    /// [`Error::InvalidUrl`]; [`Error::InvalidArgument`] for a [host](ClientOptions::hosts) that is none, and for
+    /// [`TlsOptions`](crate::TlsOptions) that say something where the URL is not `amqps://`.
     pub fn with_options(url: &str, options: ClientOptions) -> Result<Self> {
         let url = AmqpUrl::parse(url).map_err(Error::InvalidUrl)?;
         if url.tls && !cfg!(feature = "tls") {
             return Err(Error::InvalidUrl(
                 "amqps:// needs the crate's feature tls: puka = { version = \"0.1\", features = [\"tls\"] }"
+                    .into(),
+            ));
+        }
+        // The URL's own parameters of this kind are refused where they are read.
+        if !url.tls && !options.tls.is_empty() {
+            return Err(Error::InvalidArgument(
+                "TlsOptions need an amqps:// URL: nothing is encrypted, and nobody's certificate checked, at an amqp:// one"
                     .into(),
             ));
         }
@@ -205,6 +217,14 @@ impl Client {
     /// Publishes a message. The promise succeeds when the broker has
     /// [confirmed](https://www.rabbitmq.com/docs/confirms#publisher-confirms) it, and may be ignored.
     ///
+    /// The broker confirms a message that no queue takes, too, and drops it. Only a [`mandatory`](Message::mandatory)
+    /// message says so, and its promise succeeds only if it is in a queue.
+    ///
+    /// Messages go out in the order of their calls, but confirms come in any: a success says nothing of the publishes
+    /// before it. Wait for each that matters ([`wait_for_all`](Self::wait_for_all)), or give it a callback. One whose
+    /// promise you ignore is written with the next wait or loop, or by [`close`](Self::close); it is lost if the client is
+    /// dropped before.
+    ///
     /// It writes nothing by itself: bytes go out while the program waits or loops. But where more than the
     /// [high-water mark](ClientOptions::high_water_mark) is unsent or unconfirmed, it first makes room, unless
     /// [`blocking_publish`](ClientOptions::blocking_publish) is off. Where deliveries lie unread up to
@@ -222,7 +242,8 @@ impl Client {
     /// - [`Error::OutcomeUnknown`]: it was sent, but its confirm was lost with the channel or the connection; or the
     ///   broker refused one publish, and this may be the one or not (of several to the same exchange, say, which may
     ///   have been there for the first of them); or it was published again after a loss, and then refused;
-    /// - [`Error::NotSent`]: it was surely never taken;
+    /// - [`Error::NotSent`]: it was surely never taken. The cause is inside: there is no connection, say
+    ///   ([`Error::NotConnected`]), or the program has closed it ([`Error::Closed`]);
     /// - [`Error::InvalidArgument`]: a name over 255 bytes, headers larger than a frame.
     ///
     /// # When no confirm comes
@@ -266,8 +287,11 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// The promise fails with [`Error::NoRoute`] if no queue takes the message, [`Error::NoReply`] if no reply comes in
-    /// time, and with the errors of [`basic_publish`](Self::basic_publish).
+    /// The promise fails with [`Error::NoRoute`] if no queue takes the message; [`Error::NoReply`] if no reply with its
+    /// `correlation_id` comes in time (one without any is logged as a warning, and dropped); the broker's error if it
+    /// refuses the message, [`Error::NotFound`] if there is no such exchange, say; [`Error::ConnectionBroken`] if the
+    /// connection is lost before the reply, when the other program may have the message or not; and
+    /// [`Error::NotConnected`], [`Error::Closed`], [`Error::InvalidArgument`].
     pub fn call(
         &mut self,
         exchange: impl Into<ShortStr>,
@@ -517,6 +541,31 @@ mod tests {
         is_plain::<Promise<Delivery>>();
         let promise = Client::new("amqp:///").map(|mut client| client.queue_declare("a"));
         assert!(promise.is_ok_and(|promise| promise.number() == 1 && promise.to_string() == "1"));
+    }
+
+    #[test]
+    fn options_of_tls_are_not_passed_over_where_nothing_is_encrypted() {
+        use crate::TlsOptions;
+
+        let all = [
+            TlsOptions::new().ca_file("ca.pem"),
+            TlsOptions::new().client_certificate("client.pem", "client.key"),
+            TlsOptions::new().server_name("rabbit.example"),
+            TlsOptions::new().dangerous_accept_any_certificate(),
+        ];
+        for tls in all {
+            let options = ClientOptions::new().tls(tls);
+            let error = Client::with_options("amqp://localhost/", options.clone()).unwrap_err();
+            assert!(
+                matches!(&error, Error::InvalidArgument(text) if text.contains("amqps://")),
+                "{error}"
+            );
+            let made = Client::with_options("amqps://localhost/", options);
+            assert_eq!(made.is_ok(), cfg!(feature = "tls"));
+        }
+        // What says nothing harms nobody.
+        let options = ClientOptions::new().tls(TlsOptions::new());
+        assert!(Client::with_options("amqp://localhost/", options).is_ok());
     }
 
     #[test]

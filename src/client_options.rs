@@ -267,7 +267,7 @@ impl ClientOptions {
         self
     }
 
-    /// Certificates for `amqps://`, which needs the crate's feature `tls`.
+    /// Certificates for `amqps://`, which needs the crate's feature `tls`. With an `amqp://` URL they are an error.
     #[must_use]
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.tls = tls;

@@ -24,7 +24,8 @@ impl fmt::Debug for OnEvent {
 }
 
 impl Client {
-    /// Connects and logs in. It may be called again after a close, or a loss.
+    /// Connects and logs in. It may be called again after a close, or a loss, also one that the client has not been told of
+    /// yet: it first looks whether the peer has closed the socket.
     ///
     /// The call begins to look the host's name up; the rest happens while the program waits. Of several
     /// [hosts](crate::ClientOptions::hosts), and of several addresses of a host, each is tried in turn.
@@ -32,7 +33,9 @@ impl Client {
     /// # Errors
     /// The promise fails with [`Error::ConnectionBroken`], [`Error::UnsupportedProtocol`], [`Error::NoMechanism`], or
     /// the broker's word: [`Error::AccessRefused`] for a wrong password, [`Error::NotAllowed`] for an unknown vhost. With
-    /// [`Error::InvalidArgument`] if a file of [`TlsOptions`](crate::TlsOptions) cannot be used.
+    /// [`Error::InvalidArgument`] if a file of [`TlsOptions`](crate::TlsOptions) cannot be used. With
+    /// [`Error::AlreadyConnected`] if there is a connection, or one that is being made or [made
+    /// anew](crate::ClientOptions::recovery), or closed: wait for [`close`](Self::close) first, and ignore its error.
     pub fn connect(&mut self) -> Promise<Connected> {
         Promise::new(self.driver.connect())
     }
@@ -71,8 +74,9 @@ impl Client {
         Promise::new(self.driver.update_secret(secret.into(), reason.into()))
     }
 
-    /// Closes the connection in order: what was asked for before is sent before. Every other open promise fails with
-    /// [`Error::Closed`].
+    /// Closes the connection in order: everything that was asked for before is written before, and it succeeds when the broker
+    /// has read that. Every other open promise fails with [`Error::Closed`]; a publish with [`Error::NotSent`] of that, or,
+    /// if it was on its way and is not confirmed when the broker answers, with [`Error::OutcomeUnknown`].
     ///
     /// # Errors
     /// The promise fails with [`Error::ConnectionBroken`] if the connection is lost before the broker answers, or the

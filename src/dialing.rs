@@ -49,6 +49,7 @@ impl Driver {
 
     /// Makes the connection that is to get a socket; false if there is one, or may not be one.
     fn begin(&mut self, promise: PromiseId, is_given: bool) -> bool {
+        self.see_end();
         let error = match self.options.frame_max_or_default() {
             _ if self.connection.is_some() => Error::AlreadyConnected,
             max @ 1..MIN_FRAME_MAX => Error::InvalidArgument(format!(
@@ -72,6 +73,15 @@ impl Driver {
         };
         self.promises.settle(promise.number, Err(error));
         false
+    }
+
+    /// Sees whether the connection has ended meanwhile: a program that was busy elsewhere has not been told yet.
+    fn see_end(&mut self) {
+        if self.is_open() {
+            self.look_for_end();
+            self.reactor.set_readable();
+            self.read();
+        }
     }
 
     fn login(&self) -> Login {

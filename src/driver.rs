@@ -192,9 +192,17 @@ impl Driver {
         message: Message,
     ) -> PromiseId {
         let promise = self.promises.publish();
-        self.tell(promise, |connection, number| {
-            connection.publish(number, exchange, routing_key, message);
-        });
+        match &mut self.connection {
+            Some(connection) => {
+                connection.publish(promise.number, exchange, routing_key, message);
+                self.collect();
+            }
+            // Like every other publish that was surely not sent.
+            None => {
+                let error = Error::NotSent(Box::new(Error::NotConnected));
+                self.promises.settle(promise.number, Err(error));
+            }
+        }
         promise
     }
 

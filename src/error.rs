@@ -115,8 +115,11 @@ pub enum Error {
     /// ([connection.blocked](https://www.rabbitmq.com/docs/connection-blocked)).
     #[error("the broker takes no messages at the moment: {}", Printable(.0))]
     Blocked(String),
-    /// No reply to a [call](crate::Client::call) came in that time. The other program may be at work on it yet.
-    #[error("no reply within {0:?}: does anybody serve that queue?")]
+    /// No reply to a [call](crate::Client::call) came in that time. The other program may be at work on it yet, or has
+    /// replied without the request's `correlation_id`: the client logs such a reply as a warning, and drops it.
+    #[error(
+        "no reply within {0:?}: does anybody serve that queue, and reply with the request's correlation_id?"
+    )]
     NoReply(Duration),
     /// This message may be in its queues or not.
     ///
@@ -134,11 +137,15 @@ pub enum Error {
     /// The client was closed while this was under way.
     #[error("the client was closed")]
     Closed,
-    /// There is no connection: wait for [`Client::connect`](crate::Client::connect) first.
+    /// There is no connection: wait for [`Client::connect`](crate::Client::connect) first. A publish says so inside of
+    /// [`NotSent`](Self::NotSent).
     #[error("not connected: call connect() first")]
     NotConnected,
     /// [`Client::connect`](crate::Client::connect) on a client that is connected, or about to be.
-    #[error("connected already: call close() and wait for it first")]
+    #[error(
+        "connected already, or about to be: call close() first and wait for it; there is no connection then, even \
+         if close() fails"
+    )]
     AlreadyConnected,
     /// Every channel that the broker allows is held by a consumer or an unacknowledged delivery, so waiting for a free
     /// one might take for ever.
@@ -270,10 +277,11 @@ pub enum Broken {
         /// The limit.
         limit: Duration,
     },
-    /// The broker gave up a client that sent no heartbeats, because the program was busy elsewhere.
+    /// The peer closed the socket, perhaps because this client sent no heartbeats: the program was busy elsewhere for
+    /// longer than a broker waits for one. Nothing proves it: the broker may have had another reason.
     #[error(
-        "the broker closed the socket: the program did not run the client for {away:?}, and the heartbeat is {interval:?}; \
-         see ClientOptions::keeper, or ask for no heartbeats"
+        "the peer closed the socket; the program did not run the client for {away:?}, which may be why, for the \
+         heartbeat is {interval:?}: see ClientOptions::keeper, or ask for no heartbeats"
     )]
     Away {
         /// For how long the client did not run.

@@ -60,7 +60,8 @@ impl Handle {
     }
 
     /// Has the client run this inside its loop, and wakes the loop up. Calls of one thread run in their order, each
-    /// exactly once.
+    /// once, or never: those that the client has not run when it is dropped are dropped with it, and nobody is told. To know
+    /// that yours has run, let it say so: by a channel that it sends to, say, whose other end sees the drop.
     ///
     /// They run where callbacks run: in [`Client::loop_forever`] and its kin, and in
     /// [`Client::run_any_callbacks`]. What is asked for while the client is elsewhere waits for the next of those. A

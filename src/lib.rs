@@ -28,6 +28,11 @@
 //! }
 //! ```
 //!
+//! Confirmed is not routed: the broker drops a message that no queue takes, and confirms it. Whoever wants to be told
+//! publishes [`Message::new("Hello world!").mandatory(true)`](Message::mandatory), and gets [`Error::NoRoute`]. The
+//! `close()` at the end writes whatever was asked for and not waited for; a client that is dropped without it writes
+//! nothing more.
+//!
 //! The same, by callbacks:
 //!
 //! ```no_run

@@ -57,7 +57,7 @@ impl Message {
     }
 
     /// Asks the broker to give the message back when no queue takes it: the promise then fails with
-    /// [`Error::NoRoute`](crate::Error::NoRoute). See [unroutable
+    /// [`Error::NoRoute`](crate::Error::NoRoute). Without this the broker drops such a message, and confirms it. See [unroutable
     /// messages](https://www.rabbitmq.com/docs/publishers#unroutable).
     #[must_use]
     pub fn mandatory(mut self, mandatory: bool) -> Self {

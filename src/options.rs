@@ -178,7 +178,8 @@ pub struct ExchangeDeclare {
 }
 
 impl ExchangeDeclare {
-    /// A direct exchange, as in puka: the same as [`direct`](Self::direct).
+    /// A direct exchange, as in puka: the same as [`direct`](Self::direct). The other types are [`fanout`](Self::fanout),
+    /// [`topic`](Self::topic) and [`headers`](Self::headers); for a plugin's see [`with_kind`](Self::with_kind).
     pub fn new(exchange: impl Into<ShortStr>) -> Self {
         Self::direct(exchange)
     }

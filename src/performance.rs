@@ -1,9 +1,8 @@
 //! What a message costs, and what a program can do about it.
 //!
 //! # Publishing
-//! **Wait for the last, not for each.** A publish that is waited for takes a round trip: tens of microseconds to a broker
-//! next door, milliseconds to a quorum queue. Publishes keep their order, so when the last is confirmed one can look at
-//! the others without waiting:
+//! **Publish many, then wait for all.** A publish that is waited for at once takes a round trip: tens of microseconds to a
+//! broker next door, milliseconds to a quorum queue. So have many under way:
 //!
 //! ```no_run
 //! # fn f(client: &mut puka::Client, lines: Vec<String>) -> puka::Result<()> {
@@ -13,8 +12,41 @@
 //! # }
 //! ```
 //!
-//! A program that never ends keeps so many under way: publish, and wait for the one of a thousand publishes ago. If only
-//! failures matter, give each a callback or wait for it now and then; what succeeded and was ignored costs nothing.
+//! For all, not for the last: messages go out in the order of their calls, but confirms come in any, as each queue has its
+//! own pace. That the last has succeeded says nothing of those before it: they may be nacked, or under way yet.
+//!
+//! `wait_for_all` stops at the first error; the rest can still be waited for. To know what has failed, wait for each. A
+//! program that never ends, or has more than some ten thousand messages, does so in a window, here of 500 to 1000
+//! publishes:
+//!
+//! ```no_run
+//! # fn f(client: &mut puka::Client, lines: Vec<String>) {
+//! use std::collections::VecDeque;
+//!
+//! let mut lines = lines.into_iter().enumerate();
+//! let mut under_way = VecDeque::new();
+//! loop {
+//!     if under_way.len() <= 500 {
+//!         for (number, line) in lines.by_ref().take(500) {
+//!             under_way.push_back((number, client.basic_publish("", "lines", line)));
+//!         }
+//!     }
+//!     let Some((number, promise)) = under_way.pop_front() else {
+//!         break;
+//!     };
+//!     if let Err(error) = client.wait(promise) {
+//!         eprintln!("line {number}: {error}");
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! The window is there because failures that nobody reads are bounded: the last 65,536 are kept, and 32 MiB of what they
+//! bring back ([`wait`](crate::Client::wait)). Successes are all kept. So a publish whose wait says
+//! [`UnknownPromise`](crate::Error::UnknownPromise), and for which you have not waited before, has failed, and its cause
+//! is lost. In a window of a few thousand that does not happen.
+//!
+//! If only failures matter, give each publish a callback. What succeeded and was ignored costs nothing.
 //!
 //! Frames collect until you wait, loop, or reach the [high-water mark](crate::ClientOptions::high_water_mark), and go out
 //! together. Bodies of 4 KiB or more are never copied: they are handed to the socket where they lie. So publish what you

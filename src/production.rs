@@ -48,7 +48,7 @@
 //! | | a program that computes for ten minutes | a host that vanishes | a broker that hangs |
 //! |---|---|---|---|
 //! | no heartbeats, the default | keeps its connection | is noticed within [`tcp_timeout`](crate::ClientOptions::tcp_timeout), 60 s, or twice that while writing (see below) | is not noticed |
-//! | `heartbeat(n)` | loses its connection after two or three heartbeats, and is told so at its next call | is noticed within 2 n seconds while the program waits or loops, or by the system | as a host that vanishes |
+//! | `heartbeat(n)` | loses its connection after two or three heartbeats, and is told so when it next waits or loops | is noticed within 2 n seconds while the program waits or loops, or by the system | as a host that vanishes |
 //! | `heartbeat(n)` and [`keeper(true)`](crate::ClientOptions::keeper) | keeps its connection: a thread sends heartbeats between the client's frames | the same | the same |
 //!
 //! What the system notices, and when, without heartbeats:
@@ -111,11 +111,20 @@
 //! loop {
 //!     let delivery = client.wait(work)?;
 //!     let result = delivery.body_str().to_uppercase();
-//!     client.basic_publish("", "results", result).wait(client)?;
+//!     let message = puka::Message::new(result).persistent().mandatory(true);
+//!     client.basic_publish("", "results", message).wait(client)?;
 //!     client.basic_ack(delivery)?;
 //! }
 //! # }
 //! ```
+//!
+//! The message is [`mandatory`](crate::Message::mandatory), for the broker confirms one that no queue takes, too, and drops
+//! it: the acknowledgement would then lose it for good. So a queue that is not there is an error
+//! ([`NoRoute`](crate::Error::NoRoute)); here it ends the program, and the broker gives the delivery to the next one. A
+//! program that goes on has to settle it: [`basic_nack`](crate::Client::basic_nack).
+//!
+//! The acknowledgement is written with the next wait. A program that ends calls [`close`](crate::Client::close) and waits for
+//! it: a client that is dropped writes nothing more.
 //!
 //! # Other threads
 //! A [`Client`](crate::Client) is `Send`: it may live in any thread, in one at a time. Other threads have a

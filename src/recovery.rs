@@ -38,7 +38,8 @@ use crate::wire::ShortStr;
 /// [`Error::ConnectionBroken`], or the broker's word.
 ///
 /// # What is guaranteed
-/// Every publish whose promise succeeded is in the broker, or was, at least once. One that was under way when the
+/// Every publish whose promise succeeded the broker has taken at least once, into the queues that it was routed to (a
+/// [`mandatory`](crate::Message::mandatory) one into a queue at least, any other perhaps into none). One that was under way when the
 /// connection was lost may be there twice; nothing marks the second one, so a consumer that must not do a thing twice
 /// needs a [`message_id`](crate::Message::message_id) or the like to know it by. Publishes that arrive for the first
 /// time are in the order of their calls.

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Options of TLS, for `amqps://` and RabbitMQ's [TLS listeners](https://www.rabbitmq.com/docs/ssl).
+/// Options of TLS, for `amqps://` and RabbitMQ's [TLS listeners](https://www.rabbitmq.com/docs/ssl). With an `amqp://` URL,
+/// which encrypts nothing, they are an error.
 ///
 /// Without any, the server's certificate must name the host and be signed by somebody whom the system trusts. The files
 /// are read each time the client connects. While a lost connection is made again, a file that cannot be read is an attempt
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 ///     .ca_file("/etc/rabbitmq/ca_certificate.pem")
 ///     .client_certificate("client_certificate.pem", "client_key.pem");
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsOptions {
     pub(crate) ca_file: Option<PathBuf>,
@@ -68,6 +69,11 @@ impl TlsOptions {
     pub fn dangerous_accept_any_certificate(mut self) -> Self {
         self.accept_any_certificate = Some(true);
         self
+    }
+
+    /// Whether they say nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// These, and where they say nothing, the other ones. A certificate and its key come from one place.

@@ -86,4 +86,24 @@ fn a_healthy_day_is_told_at_debug_and_no_password_at_all() {
             "{part} is not in {lines:?}"
         );
     }
+    drop(lines);
+    a_reply_that_is_none_is_told_as_a_warning(&url);
+}
+
+fn a_reply_that_is_none_is_told_as_a_warning(url: &str) {
+    let mut client = Client::new(url).unwrap();
+    client.connect().wait(&mut client).unwrap();
+    let declare = puka::QueueDeclare::server_named().exclusive(true);
+    let queue = client.queue_declare(declare).wait(&mut client).unwrap();
+    let limit = std::time::Duration::from_secs(1);
+    let call = client.call_timeout("", &queue.queue, "a", limit);
+    let consumer = client.basic_consume(&queue.queue);
+    let request = client.wait(consumer).unwrap();
+    let to = request.properties.reply_to().unwrap().to_owned();
+    client.basic_publish("", to, "without the id");
+    client.wait(call).unwrap_err();
+    let lines = LINES.0.lock().unwrap();
+    let told =
+        |(level, line): &(Level, String)| *level == Level::Warn && line.contains("correlation_id");
+    assert!(lines.iter().any(told), "{lines:?}");
 }

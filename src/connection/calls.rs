@@ -86,7 +86,12 @@ impl Connection {
                 };
                 self.settled(promise, Ok(Outcome::Response(Box::new(response))));
             }
-            _ => log::debug!("a reply came too late, and is dropped"),
+            Some(Role::Caller { .. }) if id.is_none() => log::warn!(
+                "a reply has no correlation_id, and is dropped: who replies must set the request's"
+            ),
+            _ => {
+                log::debug!("a reply came too late, or with another correlation_id, and is dropped")
+            }
         }
     }
 

@@ -156,6 +156,86 @@ fn what_was_published_before_a_close_arrives() {
 }
 
 #[test]
+fn a_client_that_is_dropped_writes_nothing_more() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    session.publish(&queue, "stays");
+    let mut client = Client::new(&url()).unwrap();
+    client.connect().wait(&mut client).unwrap();
+    let delivery = client.basic_get(&queue).wait(&mut client).unwrap();
+    client.basic_ack(delivery.unwrap()).unwrap();
+    for _ in 0..5 {
+        client.basic_publish("", &queue, "lost");
+    }
+    drop(client);
+    // The broker has it again when it has seen the end of the connection.
+    session.wait_for_messages(&queue, 1);
+    assert_eq!(session.take(&queue).unwrap().body, "stays");
+}
+
+/// Ends the connection under a client that does not look.
+fn cut(client: &Client) {
+    let fd = client.as_fd().unwrap();
+    socket2::SockRef::from(&fd)
+        .shutdown(std::net::Shutdown::Both)
+        .unwrap();
+}
+
+#[test]
+fn connect_sees_a_loss_that_nobody_was_told_of() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    let consumer = session.basic_consume(&queue);
+    session.queue_declare(&queue).wait(&mut session).unwrap();
+    cut(&session);
+    assert!(session.is_connected());
+    session.connect().wait(&mut session).unwrap();
+    let error = session.wait(consumer).unwrap_err();
+    assert!(matches!(error, Error::ConnectionBroken(_)), "{error}");
+    session.publish(&queue, "a");
+    assert_eq!(session.take(&queue).unwrap().body, "a");
+
+    // What recovery is at is no lack of a connection.
+    let options = ClientOptions::new().recovery(puka::Recovery::new());
+    let mut recovering = Session::with(options);
+    cut(&recovering);
+    let error = recovering.connect().wait(&mut recovering).unwrap_err();
+    assert!(matches!(error, Error::AlreadyConnected), "{error}");
+    recovering.publish(&queue, "b");
+}
+
+#[test]
+fn a_close_that_fails_leaves_no_connection_either() {
+    let mut session = Session::new();
+    cut(&session);
+    let error = session.close().wait(&mut session).unwrap_err();
+    assert!(error.is_connection_broken(), "{error}");
+    session.connect().wait(&mut session).unwrap();
+}
+
+#[test]
+fn a_publish_without_a_connection_is_surely_not_sent() {
+    fn assert_not_sent(client: &mut Client) {
+        let error = client.basic_publish("", "q", "a").wait(client).unwrap_err();
+        assert!(
+            matches!(&error, Error::NotSent(cause) if matches!(**cause, Error::NotConnected)),
+            "{error}"
+        );
+        assert!(error.is_connection_broken());
+    }
+
+    assert_not_sent(&mut Client::new(&url()).unwrap());
+    let mut session = Session::new();
+    session.close().wait(&mut session).unwrap();
+    assert_not_sent(&mut session);
+    session.connect().wait(&mut session).unwrap();
+    cut(&session);
+    session.sleep(LIMIT).unwrap_err();
+    assert_not_sent(&mut session);
+    session.connect().wait(&mut session).unwrap();
+}
+
+#[test]
 fn a_close_while_connecting_ends_both() {
     let mut client = Client::new(&url()).unwrap();
     let connected = client.connect();

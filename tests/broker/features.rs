@@ -325,6 +325,20 @@ fn a_call_that_nobody_answers_fails_and_others_go_on() {
     server.join().unwrap();
 }
 
+#[test]
+fn a_reply_without_its_correlation_id_is_none() {
+    let mut session = Session::new();
+    let queue = session.queue();
+    let call = session.call_timeout("", &queue, "a", Duration::from_secs(1));
+    let consumer = session.basic_consume(&queue);
+    let request = session.next(consumer);
+    let to = request.properties.reply_to().unwrap().to_owned();
+    session.basic_publish("", to, "nobody's");
+    let error = session.wait(call).unwrap_err();
+    assert!(matches!(error, Error::NoReply(_)), "{error}");
+    assert!(error.to_string().contains("correlation_id"), "{error}");
+}
+
 /// The reply to a call that was given up comes when its channel is at something else.
 #[test]
 fn a_late_reply_harms_nobody() {

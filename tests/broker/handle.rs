@@ -154,3 +154,16 @@ fn a_handle_outlives_its_client_and_says_so() {
     assert!(matches!(handle.call(|_| ()), Err(Error::ClientGone)));
     assert!(matches!(handle.loop_break(), Err(Error::ClientGone)));
 }
+
+#[test]
+fn a_call_that_the_client_has_not_run_goes_with_it() {
+    let mut client = Client::new(&crate::support::url()).unwrap();
+    let handle = client.handle().unwrap();
+    let (sender, ran) = channel();
+    handle
+        .call(move |_| sender.send("it ran").unwrap())
+        .unwrap();
+    drop(client);
+    assert!(ran.recv().is_err());
+    assert!(matches!(handle.call(|_| {}), Err(Error::ClientGone)));
+}

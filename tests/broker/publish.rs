@@ -27,6 +27,32 @@ fn confirms_are_found_out() {
 }
 
 #[test]
+fn a_confirm_says_nothing_of_the_publishes_before_it() {
+    let mut session = Session::new();
+    let (full, queue) = (session.name(), session.queue());
+    let declare = QueueDeclare::new(&full)
+        .argument("x-max-length", 1)
+        .argument("x-overflow", "reject-publish");
+    session.queue_declare(declare).wait(&mut session).unwrap();
+    session.publish(&full, "the only one");
+
+    let mandatory = Message::new("lost").mandatory(true);
+    let promises = [
+        session.basic_publish("", &full, "lost"),
+        session.basic_publish("", "puka-nowhere", mandatory),
+        session.basic_publish("", "puka-nowhere", "lost, and confirmed"),
+        session.basic_publish("", &queue, "there"),
+    ];
+    session.wait(promises[3]).unwrap();
+    session.wait(promises[2]).unwrap();
+    // The first error ends it, and the rest can still be waited for.
+    let error = session.wait_for_all(&promises[..2]).unwrap_err();
+    assert!(matches!(error, Error::Nacked), "{error}");
+    let error = session.wait(promises[1]).unwrap_err();
+    assert!(matches!(error, Error::NoRoute(_)), "{error}");
+}
+
+#[test]
 fn a_message_goes_round_in_each_way() {
     each(|mut session| {
         let queue = session.queue();
