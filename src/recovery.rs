@@ -22,7 +22,8 @@ use crate::wire::ShortStr;
 /// [several](crate::ClientOptions::hosts), with growing pauses. Then, in this order:
 /// - it declares again what this client has declared and not deleted: exchanges, queues, bindings. A queue whose name the
 ///   broker made gets a new name; its bindings and consumers follow, and so do later requests and publishes of this
-///   client that name the old one, in [`reply_to`](crate::Message::reply_to) too;
+///   client that name the old one, in [`reply_to`](crate::Message::reply_to) too. What deletes itself counts as gone with
+///   this client's last consumer or binding, until you consume, bind or purge it, or declare it passively, with success;
 /// - it starts the consumers again, under the same promises and tags;
 /// - it publishes again what was not confirmed, under the same promises, in the same order;
 /// - it does what was asked for meanwhile.

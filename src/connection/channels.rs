@@ -102,6 +102,14 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
+    /// Whether a consumer is being cancelled here.
+    pub(crate) fn is_ending(&self) -> bool {
+        match &self.role {
+            Role::Consumer(consumer) => consumer.is_ending(),
+            _ => false,
+        }
+    }
+
     /// Takes the oldest outstanding reply that fits.
     pub(crate) fn expected(&mut self, fits: impl Fn(&Expect) -> bool) -> Option<Expect> {
         let index = self.expect.iter().position(fits)?;
@@ -389,11 +397,7 @@ impl Connection {
             Role::Consumer(mut consumer) => {
                 self.discount_held(&mut consumer);
                 self.consumers.remove(&consumer.promise);
-                if let Some(mut consumer) = self.retry_consumer(consumer, &channel.unsettled, error)
-                {
-                    if consumer.starting == 0 {
-                        self.forget_auto_deleted(&mut consumer);
-                    }
+                if let Some(consumer) = self.retry_consumer(consumer, &channel.unsettled, error) {
                     self.fail_consumer(consumer, error);
                 }
             }

@@ -31,6 +31,8 @@ pub(super) struct Queue {
     pub(super) alive: bool,
     /// Whether its consume-ok is outstanding.
     pub(super) starting: bool,
+    /// Whether the broker has ever started it.
+    pub(super) ran: bool,
     /// Whether the queue is a stream: as its consumer asked, or as its first delivery says.
     is_stream: Option<bool>,
     /// Of a stream: the offsets of deliveries that may be unsettled, by their tags.
@@ -225,6 +227,7 @@ impl Consumer {
                 generation: 0,
                 alive: true,
                 starting: false,
+                ran: false,
                 offsets: VecDeque::new(),
                 next_offset: None,
             });
@@ -333,6 +336,12 @@ impl Consumer {
             Later::End { promise, .. } => *promise,
         });
         std::iter::once(self.promise).chain(cancels).chain(later)
+    }
+
+    /// Whether it is being cancelled, or will be once it has started.
+    pub(super) fn is_ending(&self) -> bool {
+        let mut later = self.later.iter();
+        self.ending.is_some() || later.any(|later| matches!(later, Later::End { .. }))
     }
 
     /// The queues by name.

@@ -19,19 +19,28 @@
 use super::calls::is_reply;
 use super::channels::{Expect, Role};
 use super::consumer::{Consumer, Ending, Later, Queue};
+use super::requests::Request;
 use super::unsettled::Unsettled;
 use super::{Connection, Event, Violation};
 use crate::error::{CancelledBy, Error, Result};
 use crate::message::Delivery;
 use crate::outcome::{CancelOk, Outcome};
-use crate::wire::{BasicCancel, write_ack, write_method};
+use crate::wire::{BasicCancel, ShortStr, write_ack, write_method};
 
 impl Connection {
-    /// Puts a consumer on its channel.
-    pub(super) fn start_consumer(&mut self, mut consumer: Consumer, channel: u16) -> Result<()> {
-        let expect = consumer
-            .start(channel, self.out.tail(), self.frame_max)
-            .map_err(|error| Error::InvalidArgument(error.to_string()))?;
+    /// Puts a consumer on its channel; gives it back if it cannot be asked for.
+    pub(super) fn start_consumer(
+        &mut self,
+        mut consumer: Consumer,
+        channel: u16,
+    ) -> Result<(), Box<(Consumer, Error)>> {
+        let expect = match consumer.start(channel, self.out.tail(), self.frame_max) {
+            Ok(expect) => expect,
+            Err(error) => {
+                let error = Error::InvalidArgument(error.to_string());
+                return Err(Box::new((consumer, error)));
+            }
+        };
         self.consumers.insert(consumer.promise, channel);
         self.occupy(channel, Role::Consumer(consumer), expect);
         Ok(())
@@ -42,6 +51,7 @@ impl Connection {
         for promise in consumer.promises() {
             self.settled(promise, Err(error.clone()));
         }
+        self.forget_auto_deleted(&consumer, |queue| queue.ran);
     }
 
     /// A consumer whose socket has gone: it will have another.
@@ -64,37 +74,59 @@ impl Connection {
         }
     }
 
+    /// The end of a consumer by somebody's word.
     fn cancelled(&mut self, consumer: &Consumer, ending: Ending) {
         self.settled(consumer.promise, Err(consumer.cancelled(ending.by)));
         for promise in ending.promises {
             let consumer_tag = consumer.last_tag();
             self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
         }
+        // Without a loss it would have run.
+        let would_have = consumer.restarted || !self.state.is_up();
+        self.forget_auto_deleted(consumer, |queue| queue.ran || would_have);
     }
 
-    /// Queues that go with their last consumer are not to be declared again.
-    pub(super) fn forget_auto_deleted(&mut self, consumer: &mut Consumer) {
-        if self.config.options.recovery.is_none() {
+    /// Queues that go with their last consumer are not to be declared again, if it was that.
+    fn forget_auto_deleted(&mut self, consumer: &Consumer, ran: impl Fn(&Queue) -> bool) {
+        if self.config.options.recovery.is_none() || self.state.is_over() {
             return;
         }
-        for name in consumer.queue_names() {
+        for queue in consumer.queues.iter().filter(|queue| ran(queue)) {
+            let mut name = queue.request.queue.clone();
+            self.topology.follow_name(&mut name);
             // Of the others one need not look for each.
-            if !self.topology.is_auto_deleted(name) {
+            if !self.topology.is_auto_deleted(&name) || self.is_consumed(&name) {
                 continue;
             }
-            let others = self.consumers.values().any(|&number| {
-                match self.channels.get(number).map(|channel| &channel.role) {
-                    Some(Role::Consumer(other)) => other
-                        .queues
-                        .iter()
-                        .any(|queue| queue.request.queue == *name),
-                    _ => false,
-                }
-            });
-            if !others {
-                self.topology.forget_queue(name);
+            if queue.alive {
+                self.topology.set_queue_aside(&name);
+            } else {
+                self.topology.forget_queue(&name);
             }
         }
+    }
+
+    /// Whether a consumer of this client's has that queue, or will have it as if no connection had been lost.
+    fn is_consumed(&self, name: &ShortStr) -> bool {
+        let has_it = |consumer: &Consumer| {
+            let mut queues = consumer.queues.iter();
+            queues.any(|queue| self.topology.is_now(&queue.request.queue, name))
+        };
+        let mut running = self.consumers.values();
+        let mut suspended = self.suspended.iter();
+        let mut waiting = self.waiting.values();
+        running.any(|&number| {
+            let role = self.channels.get(number).map(|channel| &channel.role);
+            matches!(role, Some(Role::Consumer(other)) if has_it(other))
+        }) || suspended.any(|(consumer, _)| has_it(consumer))
+            || !self.state.is_up()
+                && waiting.any(|request| match request {
+                    Request::Consume(multi) => {
+                        let mut queues = multi.consumers.iter();
+                        queues.any(|queue| self.topology.is_now(&queue.queue, name))
+                    }
+                    _ => false,
+                })
     }
 
     pub(super) fn no_such_consumer(&mut self, promise: u64, consumer: u64) {
@@ -207,6 +239,8 @@ impl Connection {
             return log::debug!("a second consume-ok for a consumer");
         };
         queue.starting = false;
+        queue.ran = true;
+        self.topology.has_queue_after_all(&queue.request.queue);
         consumer.starting = consumer.starting.saturating_sub(1);
         self.has_got_on |= !consumer.ran;
         consumer.ran = true;
@@ -349,7 +383,6 @@ impl Connection {
             }
         }
         self.cancelled(&consumer, ending);
-        self.forget_auto_deleted(&mut consumer);
         self.release_if_settled(number);
     }
 

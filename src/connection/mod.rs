@@ -26,9 +26,10 @@
 //! calls, `content` puts messages together, `publisher` (with `suspects` and `held`) and `consumers` (with `consumer`, `prefetch`
 //! and `settling`) have the two long-lived kinds of channel, `output` is the bytes to be written, `heartbeat` the timers,
 //! `blocked` the times when the broker takes no messages, `calls` requests that wait for a reply from another program.
-//! `recovery`, `replay`, `restart` and `topology` (with `bindings`) carry all of it over to another socket, and `blame`
+//! `recovery`, `replay`, `restart` and `topology` (with `bindings` and `aside`) carry all of it over to another socket, and `blame`
 //! sees to it that not every socket is killed by the same.
 
+mod aside;
 mod bindings;
 mod blame;
 mod blocked;

@@ -87,7 +87,10 @@ impl Connection {
         self.heartbeat.stop();
         self.blocked = None;
         let mut repeated = Vec::new();
-        for channel in self.channels.drain() {
+        let mut channels = self.channels.drain();
+        // Whether a consumer that ends with it was the last one of its queue shows when the others are set aside.
+        channels.sort_by_key(Channel::is_ending);
+        for channel in channels {
             self.suspend_channel(channel, error, &mut repeated);
         }
         self.consumers.clear();

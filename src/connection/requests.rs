@@ -322,9 +322,9 @@ impl Connection {
         self.topology.follow(&mut request);
         match request {
             Request::Get(get) => self.start_get(number, &get, channel),
-            Request::Consume(consume) => {
-                self.start_consumer(Consumer::new(number, consume), channel)
-            }
+            Request::Consume(consume) => self
+                .start_consumer(Consumer::new(number, consume), channel)
+                .map_err(|failure| failure.1),
             Request::Send(sending) => self.start_sending(number, *sending, channel),
             request => {
                 let call = self.write_call(&request, channel)?;

@@ -5,7 +5,7 @@ use super::blame::Item;
 use super::consumer::Consumer;
 use super::replay::is_refusal;
 use super::unsettled::Unsettled;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::wire::{ChannelOpen, write_method};
 
 impl Connection {
@@ -48,20 +48,17 @@ impl Connection {
     }
 
     fn restart_consumer(&mut self, consumer: Consumer, channel: u16) {
-        let promises: Vec<u64> = consumer.promises().collect();
         let mark = self.out.tail().len();
         self.blame.note_sending(self.now);
-        let started: Result<()> = self.start_consumer(consumer, channel);
+        let started = self.start_consumer(consumer, channel);
         if started.is_err() {
             self.out.tail().truncate(mark);
         }
         self.out.commit();
-        if let Err(error) = started {
+        if let Err(failure) = started {
             // It was short enough once, so this is for a smaller frame_max. The channel stays idle.
             self.channels.put_back(channel);
-            for promise in promises {
-                self.settled(promise, Err(error.clone()));
-            }
+            self.fail_consumer(failure.0, &failure.1);
         }
     }
 

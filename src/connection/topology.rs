@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use super::aside::Aside;
 use super::bindings::{Binding, Bindings, Key};
 use super::replay::Gone;
 use super::requests::Request;
 use crate::message::Message;
 use crate::options::{ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, QueueDeclareOk};
 use crate::wire::{Properties, ShortStr};
 
 /// In order, so that what is done again is done in the same order each time.
@@ -25,6 +26,8 @@ pub(super) struct Topology {
     renamed: HashMap<ShortStr, ShortStr>,
     /// The other way round.
     former: HashMap<ShortStr, Vec<ShortStr>>,
+    /// What has gone by itself, as far as we know.
+    aside: Aside,
 }
 
 /// One thing to declare again.
@@ -98,48 +101,149 @@ impl Topology {
     /// The broker has done as asked.
     pub(super) fn note(&mut self, request: Request, outcome: &Outcome) {
         match request {
-            Request::ExchangeDeclare(exchange) if !exchange.passive => {
+            Request::ExchangeDeclare(exchange) if exchange.passive => {
+                self.has_exchange_after_all(&exchange.exchange);
+            }
+            Request::ExchangeDeclare(exchange) => {
+                self.aside
+                    .forget(&StepKey::Exchange(exchange.exchange.clone()));
                 self.exchanges.insert(exchange.exchange.clone(), exchange);
             }
-            Request::QueueDeclare(queue) if !queue.passive => {
+            Request::QueueDeclare(queue) => {
                 if let Outcome::QueueDeclareOk(ok) = outcome {
-                    self.queues.insert(own(&ok.queue), queue);
+                    self.note_declared(queue, ok);
                 }
             }
-            Request::ExchangeDelete(exchange) => self.forget_exchange(&exchange.exchange),
+            Request::ExchangeDelete(exchange) => self.forget_exchange(&exchange.exchange, false),
             Request::QueueDelete(queue) => self.forget_queue(&queue.queue),
-            Request::ExchangeBind(binding) => self.exchange_bindings.insert(binding),
-            Request::QueueBind(binding) => self.queue_bindings.insert(binding),
-            Request::ExchangeUnbind(binding) if self.exchange_bindings.remove(&binding) => {
-                self.forget_unbound(&binding.source);
+            Request::QueuePurge(queue) => self.has_queue_after_all(&queue),
+            Request::ExchangeBind(binding) => {
+                self.has_exchange_after_all(&binding.source);
+                self.has_exchange_after_all(&binding.destination);
+                self.exchange_bindings.insert(binding);
             }
-            Request::QueueUnbind(binding) if self.queue_bindings.remove(&binding) => {
-                self.forget_unbound(&binding.exchange);
+            Request::QueueBind(binding) => {
+                self.has_exchange_after_all(&binding.exchange);
+                self.has_queue_after_all(&binding.queue);
+                self.queue_bindings.insert(binding);
             }
-            _ => {}
+            Request::ExchangeUnbind(binding) => {
+                if self.exchange_bindings.remove(&binding) {
+                    self.forget_unbound(&binding.source);
+                }
+                let key = || StepKey::ExchangeBinding(binding.key());
+                self.aside.forget_binding(key);
+            }
+            Request::QueueUnbind(binding) => {
+                if self.queue_bindings.remove(&binding) {
+                    self.forget_unbound(&binding.exchange);
+                }
+                let key = || StepKey::QueueBinding(binding.key());
+                self.aside.forget_binding(key);
+            }
+            Request::Consume(_) | Request::Send(_) | Request::Get(_) => {}
         }
     }
 
-    fn forget_exchange(&mut self, name: &ShortStr) {
-        let mut gone = vec![name.clone()];
-        while let Some(name) = gone.pop() {
-            self.exchanges.remove(&name);
-            self.queue_bindings.remove_from(&name);
-            self.exchange_bindings.remove_from(&name);
-            let unbound = self.exchange_bindings.remove_to(&name).into_iter();
-            gone.extend(
-                unbound
-                    .map(|binding| binding.source)
-                    .filter(|name| self.is_unbound(name)),
-            );
+    fn note_declared(&mut self, queue: QueueDeclare, ok: &QueueDeclareOk) {
+        let name = own(&ok.queue);
+        // A new one has neither.
+        if queue.passive || ok.consumer_count > 0 || ok.message_count > 0 {
+            self.has_queue_after_all(&name);
+        } else {
+            self.aside.forget(&StepKey::Queue(name.clone()));
+        }
+        if !queue.passive {
+            self.queues.insert(name, queue);
+        }
+    }
+
+    /// An exchange has gone; or so it seems.
+    fn forget_exchange(&mut self, name: &ShortStr, is_guess: bool) {
+        let mut gone = vec![(name.clone(), is_guess)];
+        while let Some((name, is_guess)) = gone.pop() {
+            let key = StepKey::Exchange(name.clone());
+            let mut steps = Vec::new();
+            steps.extend(self.exchanges.remove(&name).map(Step::Exchange));
+            let bindings = self.queue_bindings.remove_from(&name).into_iter();
+            steps.extend(bindings.map(Step::QueueBinding));
+            let bindings = self.exchange_bindings.remove_from(&name).into_iter();
+            steps.extend(bindings.map(Step::ExchangeBinding));
+            let unbound = self.exchange_bindings.remove_to(&name);
+            let sources = unbound.iter().map(|binding| &binding.source);
+            let sources = sources.filter(|name| self.is_unbound(name));
+            gone.extend(sources.map(|name| (name.clone(), true)));
+            steps.extend(unbound.into_iter().map(Step::ExchangeBinding));
+            if is_guess {
+                self.aside.put(key, steps);
+            } else {
+                self.aside.forget(&key);
+            }
         }
     }
 
     /// The queue has gone, by the user's word or another's.
     pub(super) fn forget_queue(&mut self, name: &ShortStr) {
-        self.queues.remove(name);
+        self.take_queue(name);
+        self.aside.forget(&StepKey::Queue(name.clone()));
+    }
+
+    /// The queue has gone, if no other client consumes it.
+    pub(super) fn set_queue_aside(&mut self, name: &ShortStr) {
+        let steps = self.take_queue(name);
+        self.aside.put(StepKey::Queue(name.clone()), steps);
+    }
+
+    fn take_queue(&mut self, name: &ShortStr) -> Vec<Step> {
+        let queue = self.queues.remove(name);
+        let mut steps: Vec<Step> = queue
+            .map(|queue| Step::Queue(name.clone(), queue))
+            .into_iter()
+            .collect();
         for binding in self.queue_bindings.remove_to(name) {
             self.forget_unbound(&binding.exchange);
+            steps.push(Step::QueueBinding(binding));
+        }
+        steps
+    }
+
+    /// That queue is there: if it was taken for gone, that was wrong.
+    pub(super) fn has_queue_after_all(&mut self, name: &ShortStr) {
+        if !self.aside.is_empty() {
+            self.restore(StepKey::Queue(name.clone()));
+        }
+    }
+
+    fn has_exchange_after_all(&mut self, name: &ShortStr) {
+        if !self.aside.is_empty() {
+            self.restore(StepKey::Exchange(name.clone()));
+        }
+    }
+
+    fn restore(&mut self, key: StepKey) {
+        let mut keys = vec![key];
+        while let Some(key) = keys.pop() {
+            for step in self.aside.take(&key) {
+                match step {
+                    Step::Exchange(exchange) => {
+                        let name = exchange.exchange.clone();
+                        self.exchanges.entry(name).or_insert(exchange);
+                    }
+                    Step::Queue(name, queue) => {
+                        self.queues.entry(name).or_insert(queue);
+                    }
+                    // What is bound is there, too.
+                    Step::ExchangeBinding(binding) => {
+                        keys.push(StepKey::Exchange(binding.source.clone()));
+                        keys.push(StepKey::Exchange(binding.destination.clone()));
+                        self.exchange_bindings.insert(binding);
+                    }
+                    Step::QueueBinding(binding) => {
+                        keys.push(StepKey::Exchange(binding.exchange.clone()));
+                        self.queue_bindings.insert(binding);
+                    }
+                }
+            }
         }
     }
 
@@ -151,7 +255,7 @@ impl Topology {
     /// An exchange has lost a binding.
     fn forget_unbound(&mut self, name: &ShortStr) {
         if self.is_unbound(name) {
-            self.forget_exchange(name);
+            self.forget_exchange(name, true);
         }
     }
 
@@ -268,6 +372,11 @@ impl Topology {
         if let Some(new) = self.renamed.get(name) {
             name.clone_from(new);
         }
+    }
+
+    /// Whether a queue of the first name has the second one now.
+    pub(super) fn is_now(&self, name: &ShortStr, new: &ShortStr) -> bool {
+        self.renamed.get(name).unwrap_or(name) == new
     }
 
     /// The names that the queues of a step have now.

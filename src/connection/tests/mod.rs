@@ -13,6 +13,7 @@ macro_rules! assert_matches {
     };
 }
 
+mod auto_delete;
 mod blame;
 mod blocked;
 mod broken;
