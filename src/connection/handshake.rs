@@ -334,7 +334,8 @@ impl Connection {
             response: &response,
             locale: b"en_US",
         };
-        let written = properties
+        let users = &self.config.options.client_properties;
+        let written = users
             .check_encodable()
             .and_then(|()| write_method(self.out.tail(), 0, &ok));
         self.state = State::Tune;

@@ -17,14 +17,13 @@ use bytes::{Bytes, BytesMut};
 use super::Connection;
 use super::blame::Item;
 use super::channels::{Expect, PUBLISHER};
-use super::publisher::{BASIC, InFlight, MARK, lost};
+use super::publisher::{BASIC, InFlight, invalid_header, lost, mark};
 use super::requests::check_frame;
 use crate::error::Error;
 use crate::message::Message;
 use crate::wire::{
     Arena, BasicPublish, BasicQos, ContentHeader, EncodeError, FRAME_HEADER, FRAME_METHOD,
-    FRAME_OVERHEAD, FieldValue, FrameHead, Method, WireMethod, begin_frame, end_frame,
-    write_method,
+    FRAME_OVERHEAD, FrameHead, Method, WireMethod, begin_frame, end_frame, write_method,
 };
 
 /// What one publish counts for in a batch, beside its bytes.
@@ -120,10 +119,7 @@ impl Held {
         routing_key: &str,
         mut message: Message,
     ) -> Result<Self, EncodeError> {
-        if message.mandatory {
-            let mark = FieldValue::I64(promise.cast_signed());
-            message.properties.headers.insert(MARK, mark);
-        }
+        mark(&mut message, promise);
         let mut out = BytesMut::new();
         let method = BasicPublish {
             exchange: exchange.as_bytes(),
@@ -299,7 +295,12 @@ impl Connection {
         let before = self.out.unsent();
         if let Err(error) = self.write_held_head(&held) {
             self.out.tail().truncate(mark);
-            let error = lost(held.sent_before, &Error::InvalidArgument(error.to_string()));
+            let error = invalid_header(&error);
+            let error = if held.sent_before {
+                lost(true, &error)
+            } else {
+                error
+            };
             return self.settled(held.promise, Err(error));
         }
         for piece in held.body {

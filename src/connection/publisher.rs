@@ -139,6 +139,38 @@ pub(super) fn lost(was_sent: bool, cause: &Error) -> Error {
     }
 }
 
+/// Marks a mandatory message as that promise's, and no other's: it may be one that another client had marked.
+pub(super) fn mark(message: &mut Message, promise: u64) {
+    if message.mandatory {
+        let headers = &mut message.properties.headers;
+        headers.remove(FOOTER);
+        headers.insert(MARK, FieldValue::I64(promise.cast_signed()));
+    }
+}
+
+/// A frame has no room for them.
+pub(super) fn invalid_header(error: &EncodeError) -> Error {
+    Error::InvalidArgument(format!("the message's properties and headers: {error}"))
+}
+
+/// What comes behind each message, in place of confirms.
+pub(super) fn footer(promise: u64) -> (BasicPublish<'static>, ContentHeader) {
+    let mut properties = Properties::default();
+    let mark = FieldValue::I64(promise.cast_signed());
+    properties.headers.insert(MARK, mark);
+    properties.headers.insert(FOOTER, true);
+    let header = ContentHeader {
+        class_id: BASIC,
+        body_size: 0,
+        properties,
+    };
+    let publish = BasicPublish {
+        mandatory: true,
+        ..Default::default()
+    };
+    (publish, header)
+}
+
 impl Connection {
     /// Publishes, on a connection that is open.
     pub(crate) fn publish_now(
@@ -210,14 +242,10 @@ impl Connection {
         promise: u64,
         exchange: &str,
         routing_key: &str,
-        message: Message,
+        mut message: Message,
     ) -> Result<usize> {
         let before = self.out.unsent();
-        let mut message = message;
-        if message.mandatory {
-            let mark = FieldValue::I64(promise.cast_signed());
-            message.properties.headers.insert(MARK, mark);
-        }
+        mark(&mut message, promise);
         self.write_message(PUBLISHER, exchange, routing_key, message)?;
         if !self.publisher.confirms {
             self.write_footer(promise);
@@ -274,10 +302,7 @@ impl Connection {
         let mark = begin_frame(out, FRAME_HEADER, channel);
         header.encode(out).map_err(invalid)?;
         end_frame(out, mark);
-        check_frame(out, mark, frame_max).map_err(|error| {
-            Error::InvalidArgument(format!("the message's properties and headers: {error}"))
-        })?;
-        Ok(())
+        check_frame(out, mark, frame_max).map_err(|error| invalid_header(&error))
     }
 
     pub(super) fn write_body(&mut self, channel: u16, mut body: Bytes) {
@@ -300,24 +325,8 @@ impl Connection {
     }
 
     pub(super) fn write_footer(&mut self, promise: u64) {
-        let mut properties = Properties::default();
-        properties
-            .headers
-            .insert(MARK, FieldValue::I64(promise.cast_signed()));
-        properties.headers.insert(FOOTER, true);
-        let header = ContentHeader {
-            class_id: BASIC,
-            body_size: 0,
-            properties,
-        };
-        let _ = self.write_head(
-            PUBLISHER,
-            &BasicPublish {
-                mandatory: true,
-                ..Default::default()
-            },
-            &header,
-        );
+        let (publish, header) = footer(promise);
+        let _ = self.write_head(PUBLISHER, &publish, &header);
     }
 
     /// `basic.ack` and `basic.nack`: one tag, or all up to it.
@@ -401,8 +410,12 @@ impl Connection {
                 "the return of something never published",
             ));
         };
-        self.publisher.handled = self.publisher.handled.max(tag);
-        if headers.contains(FOOTER) {
+        let confirms = self.publisher.confirms;
+        let is_footer = !confirms && headers.contains(FOOTER);
+        // Behind a message that comes back its footer is still to come.
+        let handled = if confirms || is_footer { tag } else { tag - 1 };
+        self.publisher.handled = self.publisher.handled.max(handled);
+        if is_footer {
             self.published(tag);
             self.publisher.advance();
         } else {

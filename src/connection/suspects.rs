@@ -8,9 +8,11 @@
 
 use std::cmp::Ordering;
 
+use bytes::BytesMut;
+
 use super::Connection;
 use super::held::body_size;
-use super::publisher::{BASIC, InFlight, lost};
+use super::publisher::{BASIC, InFlight, footer, lost};
 use crate::error::{Error, Reply};
 use crate::wire::{
     Arena, BasicPublish, ContentHeader, FRAME_OVERHEAD, FieldValue, FrameHead, Method, Properties,
@@ -24,20 +26,51 @@ const CUT: usize = 252;
 const ELLIPSIS: &str = "...";
 
 /// What the broker's text says of the refused publish. Each excludes only what it surely is not: the broker may choose
-/// other words, and cut them.
+/// other words, and cut them; and what a user has named something may look like any of its words. So only what stands in
+/// front of the first name says what a text is about.
 #[derive(Debug)]
 enum Clue<'a> {
+    /// It begins with the name of its exchange.
+    Exchange(Quote<'a>),
     /// Its exchange is named somewhere in this.
-    Exchange(&'a str),
-    /// The same, and then the text is cut.
-    CutExchange(&'a str),
+    AnyExchange(&'a str),
     Size(u64),
-    /// It has this property, with a value that this says.
-    Expiration(&'a str),
-    UserId(&'a str),
+    /// It has this property, with a value that this begins with.
+    Expiration(Quote<'a>),
+    UserId(Quote<'a>),
     /// It has this header.
     Header(&'a str),
     None,
+}
+
+/// A text from behind a quotation mark on.
+#[derive(Debug, Clone, Copy)]
+struct Quote<'a> {
+    text: &'a str,
+    is_cut: bool,
+}
+
+impl Quote<'_> {
+    /// Whether what is quoted may be this, of which no more than the beginning may be known.
+    fn may_be(self, value: &str, is_whole: bool) -> bool {
+        let end = if is_whole { "'" } else { "" };
+        let quoted = format!("{value}{end}");
+        self.text.starts_with(&quoted) || self.is_cut && quoted.starts_with(self.text)
+    }
+
+    /// Whether it is this value, of a property that the broker would always refuse; `marks` as many quotation marks are in
+    /// the text if none is in a value: then it is nothing else.
+    fn says(self, value: &str, marks: usize) -> Fit {
+        if !value.is_ascii() {
+            // How the broker shows it is not certain.
+            return Fit::May;
+        }
+        if !self.may_be(value, true) {
+            return Fit::No;
+        }
+        let is_certain = !self.is_cut && self.text.matches('\'').count() == marks;
+        if is_certain { Fit::Would } else { Fit::May }
+    }
 }
 
 /// Whether the text may be about a publish.
@@ -57,29 +90,37 @@ impl From<bool> for Fit {
 
 impl<'a> Clue<'a> {
     fn of(text: &'a str) -> Self {
-        let cut = text.strip_suffix(ELLIPSIS).filter(|head| head.len() >= CUT);
-        if text.contains("invalid expiration") {
-            return Self::Expiration(text);
+        let is_cut = text.len() >= CUT || text.ends_with(ELLIPSIS);
+        let text = text.strip_suffix(ELLIPSIS).unwrap_or(text);
+        // RabbitMQ begins with the name of its code.
+        let is_code = |code: &str| {
+            code.bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        };
+        let said = text.split_once(" - ").filter(|(code, _)| is_code(code));
+        let text = said.map_or(text, |(_, text)| text);
+        if let Some(rest) = text.strip_prefix("message size ") {
+            let size = rest.split(' ').next().and_then(|size| size.parse().ok());
+            return size.filter(|_| !is_cut).map_or(Self::None, Self::Size);
         }
-        if text.contains("user_id property") {
-            return Self::UserId(text);
+        let Some((about, quoted)) = text.split_once(['\'', '"']) else {
+            return Self::None;
+        };
+        let quote = Quote {
+            text: quoted,
+            is_cut,
+        };
+        match about {
+            "invalid expiration " => Self::Expiration(quote),
+            "user_id property set to " => Self::UserId(quote),
+            _ if about.ends_with("unacceptable_type_in_header,") => quoted
+                .split_once('"')
+                .map_or(Self::None, |(name, _)| Self::Header(name)),
+            _ if about.ends_with("exchange ") => Self::Exchange(quote),
+            // Behind a routing key, which may be anything; the exchange may be cut off.
+            _ if about.ends_with("topic ") && !is_cut => Self::AnyExchange(quoted),
+            _ => Self::None,
         }
-        if text.contains(EXCHANGE) {
-            return match cut {
-                None => Self::Exchange(text),
-                // A routing key in front of it may have been anything, and the exchange be cut off.
-                Some(head) if head.contains("topic '") => Self::None,
-                Some(head) => Self::CutExchange(head),
-            };
-        }
-        if let Some((_, rest)) = text.split_once("unacceptable_type_in_header,\"")
-            && let Some((name, _)) = rest.split_once('"')
-        {
-            return Self::Header(name);
-        }
-        let size = text.split_once("message size ");
-        let size = size.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
-        size.map_or(Self::None, Self::Size)
     }
 
     /// Whether it may be about a publish, given as its first two frames.
@@ -89,20 +130,31 @@ impl<'a> Clue<'a> {
 
     fn fits_if_readable(&self, frames: &[u8]) -> Option<Fit> {
         let (publish, header) = read(frames)?;
+        self.fits_publish(&publish, header)
+    }
+
+    /// Whether it may be about the message that stands in for a confirm. They are all alike, but for a number.
+    fn fits_footer(&self) -> Fit {
+        let (publish, header) = footer(0);
+        let mut out = BytesMut::new();
+        let encoded = header.encode(&mut out);
+        let fit = encoded
+            .ok()
+            .and_then(|()| self.fits_publish(&publish, &out));
+        fit.unwrap_or(Fit::May)
+    }
+
+    fn fits_publish(&self, publish: &BasicPublish<'_>, header: &[u8]) -> Option<Fit> {
         Some(match *self {
-            Self::Exchange(text) => names(publish.exchange)
-                .any(|name| text.contains(&*name))
+            Self::Exchange(quote) => names(publish.exchange)
+                .any(|(name, is_whole)| quote.may_be(&name, is_whole))
                 .into(),
-            Self::CutExchange(head) => {
-                let starts: Vec<&str> = head
-                    .match_indices(EXCHANGE)
-                    .map(|(start, _)| &head[start..])
-                    .collect();
-                let may_be = |name: String| {
-                    head.contains(&*name) || starts.iter().any(|start| name.starts_with(start))
-                };
-                names(publish.exchange).any(may_be).into()
-            }
+            Self::AnyExchange(text) => names(publish.exchange)
+                .any(|(name, is_whole)| {
+                    let end = if is_whole { "'" } else { "" };
+                    text.contains(&format!("exchange '{name}{end}"))
+                })
+                .into(),
             // The limit is the same for all of a channel's life.
             Self::Size(size) => match body_size(header)?.cmp(&size) {
                 Ordering::Less => Fit::No,
@@ -110,18 +162,15 @@ impl<'a> Clue<'a> {
                 // It would have been refused before.
                 Ordering::Greater => Fit::May,
             },
-            Self::Expiration(text) => {
-                let fit = |value: &str| said(text, "invalid expiration '", value, "': ");
-                match properties(header)?.expiration() {
-                    None => Fit::No,
-                    // There is nothing wrong with it, as far as is known here.
-                    Some(value) if value.parse::<u64>().is_ok() => fit(value).min(Fit::May),
-                    Some(value) => fit(value),
-                }
-            }
-            Self::UserId(text) => match properties(header)?.user_id() {
+            Self::Expiration(quote) => match properties(header)?.expiration() {
                 None => Fit::No,
-                Some(value) => said(text, "user_id property set to '", value, "' but "),
+                // There is nothing wrong with it, as far as is known here.
+                Some(value) if value.parse::<u64>().is_ok() => quote.says(value, 1).min(Fit::May),
+                Some(value) => quote.says(value, 1),
+            },
+            Self::UserId(quote) => match properties(header)?.user_id() {
+                None => Fit::No,
+                Some(value) => quote.says(value, 3),
             },
             Self::Header(name) => match properties(header)?.headers.get(name) {
                 None => Fit::No,
@@ -133,31 +182,17 @@ impl<'a> Clue<'a> {
     }
 }
 
-/// Whether a text says a value between these words; if it can be told.
-fn said(text: &str, before: &str, value: &str, behind: &str) -> Fit {
-    if !value.is_ascii() || !text.contains(before) || !text.contains(behind) {
-        return Fit::May;
-    }
-    match text.contains(&format!("{before}{value}{behind}")) {
-        true => Fit::Would,
-        false => Fit::No,
-    }
-}
-
-const EXCHANGE: &str = "exchange '";
-
-/// How a text may name an exchange. Of a name that is not ASCII only the beginning counts: how the rest is shown is not
-/// certain.
-fn names(exchange: &[u8]) -> impl Iterator<Item = String> {
+/// How a text may name an exchange, and whether that is the whole name. Of a name that is not ASCII only the beginning
+/// counts: how the rest is shown is not certain.
+fn names(exchange: &[u8]) -> impl Iterator<Item = (String, bool)> {
     let ascii = exchange.iter().take_while(|byte| byte.is_ascii()).count();
     let is_whole = ascii == exchange.len();
     let name = String::from_utf8_lossy(&exchange[..ascii]).into_owned();
     let default = exchange.is_empty().then(|| "amq.default".to_owned());
-    let end = if is_whole { "'" } else { "" };
     [Some(name), default]
         .into_iter()
         .flatten()
-        .map(move |name| format!("{EXCHANGE}{name}{end}"))
+        .map(move |name| (name, is_whole))
 }
 
 /// The method of a publish, and the payload of its header.
@@ -222,6 +257,9 @@ impl Connection {
         let handled = self.publisher.handled;
         let method = reply.map_or((0, 0), |reply| (reply.class_id, reply.method_id));
         let clue = Clue::of(reply.map_or("", |reply| &reply.text));
+        // Where confirms are emulated, the message behind each may be it.
+        let emulates = !self.publisher.confirms;
+        let footer_fits = emulates && clue.fits_footer() != Fit::No;
         let (mut all, mut fitting) = (Vec::new(), Vec::new());
         let mut is_found = false;
         for (tag, entry) in entries {
@@ -229,7 +267,7 @@ impl Connection {
             if *tag <= handled || self.out.is_unsent(&entry.span) {
                 continue;
             }
-            all.push((*tag, entry.settled));
+            all.push((*tag, entry.settled || emulates));
             if is_found {
                 continue;
             }
@@ -243,6 +281,9 @@ impl Connection {
             }
             // It is the one, if none before it was.
             is_found = fit == Fit::Would;
+            if footer_fits && !is_found {
+                fitting.push((*tag, true));
+            }
         }
         // A broker may not say what failed; but if it was something else, no publish is known to have been refused.
         let is_publish = matches!(method, (BASIC, PUBLISH) | (0, 0));
@@ -251,6 +292,7 @@ impl Connection {
         }
         let last = fitting.last().map_or(handled, |(tag, _)| *tag);
         let refused = match fitting[..] {
+            // And the promise is its own, and open.
             [(tag, false)] if is_publish => Some(tag),
             _ => None,
         };
@@ -401,6 +443,65 @@ mod tests {
         ] {
             let found = Clue::of(text).fits(&frames_of("a", message.clone()));
             assert_eq!(found, fit, "{text} {message:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_user_has_named_tells_what_a_text_is_about() {
+        let none = "access to topic 'k' in exchange 'message size 5 is' in vhost '/' refused";
+        for (text, exchange, about) in [
+            (
+                "no exchange 'invalid expiration' in vhost '/'",
+                "invalid expiration",
+                true,
+            ),
+            (
+                "no exchange 'user_id property' in vhost '/'",
+                "user_id property",
+                true,
+            ),
+            (
+                "no exchange 'message size 4 ' in vhost '/'",
+                "message size 4 ",
+                true,
+            ),
+            (
+                "no exchange 'it - message size 4 is' in vhost '/'",
+                "it - message size 4 is",
+                true,
+            ),
+            (
+                "no exchange 'a' in exchange 'b' in vhost '/'",
+                "a' in exchange 'b",
+                true,
+            ),
+            ("no exchange 'a' in exchange 'b' in vhost '/'", "b", false),
+            (
+                "no exchange 'a' in vhost 'exchange 'b'' refused",
+                "b",
+                false,
+            ),
+            (none, "message size 5 is", true),
+            ("no queue 'exchange 'a''", "b", true),
+        ] {
+            assert_eq!(fits(text, exchange), about, "{text} {exchange}");
+            let coded = format!("NOT_FOUND - {text}");
+            assert_eq!(fits(&coded, exchange), about, "{coded} {exchange}");
+        }
+        // The second is the user that is logged in; the first has named another so that it looks like it.
+        let odd = "guest' but authenticated user was 'x";
+        let text = format!("user_id property set to '{odd}' but authenticated user was 'guest'");
+        for value in [odd, "guest"] {
+            let message = Message::new("").user_id(value);
+            let fit = Clue::of(&text).fits(&frames_of("a", message));
+            assert_eq!(fit, Fit::May, "{value}");
+        }
+        let odd = format!("5': {}", "x".repeat(230));
+        let text = cut(&format!("invalid expiration '{odd}': no_integer"));
+        for (value, fit) in [(&*odd, Fit::May), ("5", Fit::May), ("6", Fit::No)] {
+            let message = Message::new("").expiration(value);
+            let message = frames_of("a", message);
+            assert_eq!(Clue::of(&text).fits(&message), fit, "{value}");
         }
     }
 

@@ -48,7 +48,7 @@ impl FieldTable {
         Self::default()
     }
 
-    /// Adds an entry, or replaces the one of that name.
+    /// Adds an entry, or replaces the one of that name; all of them, if a peer has sent several.
     ///
     /// A name over 255 bytes, arrays nested more than 64 levels deep, or a number that is not finite shows as
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the table is to be sent.
@@ -74,14 +74,8 @@ impl FieldTable {
             out.unsplit(opaque);
         }
         self.entries = Some(out.freeze()).filter(|entries| !entries.is_empty());
-        if replaces
-            && self
-                .raw()
-                .filter(|(entry, _)| *entry == name.as_bytes())
-                .count()
-                > 1
-        {
-            self.remove(&name);
+        if replaces {
+            self.remove_before(&name, before);
         }
     }
 
@@ -105,15 +99,28 @@ impl FieldTable {
         self.raw().any(|(entry, _)| entry == name.as_bytes())
     }
 
-    /// Takes the value of that name away; says whether there was one.
+    /// Takes the value of that name away, or all of them, if a peer has sent several; says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
-        let found = self.raw().find(|(entry, _)| *entry == name.as_bytes());
-        let Some((entry, value)) = found else {
-            return false;
+        self.remove_before(name, usize::MAX)
+    }
+
+    /// Takes away the entries of that name that end before a place in `entries`.
+    fn remove_before(&mut self, name: &str, place: usize) -> bool {
+        let is_it = |(entry, value): &(&[u8], std::ops::Range<usize>)| {
+            *entry == name.as_bytes() && value.end <= place
         };
-        let start = value.start - entry.len() - 1;
-        let rest = [&self.encoded()[..start], &self.encoded()[value.end..]].concat();
-        self.entries = Some(rest.into()).filter(|entries: &Bytes| !entries.is_empty());
+        if !self.raw().any(|entry| is_it(&entry)) {
+            return false;
+        }
+        let all = self.encoded();
+        let mut rest = BytesMut::with_capacity(all.len());
+        let mut from = 0;
+        for (entry, value) in self.raw().filter(is_it) {
+            rest.extend_from_slice(&all[from..value.start - entry.len() - 1]);
+            from = value.end;
+        }
+        rest.extend_from_slice(&all[from..]);
+        self.entries = Some(rest.freeze()).filter(|entries| !entries.is_empty());
         true
     }
 
@@ -382,6 +389,19 @@ mod tests {
         let wire = Bytes::from_static(b"\x01nB\x01\x01nB\x02");
         let table = FieldTable::from_wire(wire.clone());
         assert_eq!((table.get("n"), table.len()), (Some(FieldValue::U8(1)), 2));
+    }
+
+    #[test]
+    fn all_entries_of_one_name_are_replaced_and_removed() {
+        // The last one is of an unknown type, and stays as it came.
+        let wire = Bytes::from_static(b"\x01nB\x01\x01aV\x01nB\x02\x01bV\x01xU");
+        let mut table = FieldTable::from_wire(wire);
+        table.insert("n", 3_u8);
+        assert_eq!(table.encoded(), b"\x01aV\x01bV\x01nB\x03\x01xU");
+        let wire = Bytes::from_static(b"\x01nB\x01\x01aV\x01nB\x02");
+        let mut table = FieldTable::from_wire(wire);
+        assert!(table.remove("n") && !table.remove("n"));
+        assert_eq!(table.encoded(), b"\x01aV");
     }
 
     fn nested(depth: usize) -> FieldTable {

@@ -102,6 +102,15 @@ fn the_users_properties_stand_beside_ours_or_in_their_place() {
 }
 
 #[test]
+fn a_property_of_the_users_that_amqp_cannot_say_is_refused() {
+    let mut script = Script::new(ClientOptions::new().client_property("x", f64::NAN));
+    script.expect_bytes(PROTOCOL_HEADER);
+    script.send(0, start(&server_properties("4.1.0")));
+    assert_matches!(script.result(CONNECT), Some(Err(Error::InvalidArgument(_))));
+    script.expect_nothing();
+}
+
+#[test]
 fn the_handshake_may_come_byte_by_byte() {
     let mut script = Script::with_vhost(ClientOptions::new(), "accounts");
     script.expect_bytes(PROTOCOL_HEADER);

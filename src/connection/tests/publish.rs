@@ -9,8 +9,8 @@ use crate::message::{Message, Returned};
 use crate::outcome::Outcome;
 use crate::wire::{
     BasicAck, BasicNack, BasicPublish, BasicReturn, ChannelCloseOk, ChannelOpen, ChannelOpenOk,
-    ConfirmSelect, ConfirmSelectOk, ConnectionClose, FRAME_BODY, FieldValue, Method, OwnedFrame,
-    Properties,
+    ConfirmSelect, ConfirmSelectOk, ConnectionClose, FRAME_BODY, FieldTable, FieldValue, Method,
+    OwnedFrame, Properties,
 };
 
 const MARK: &str = "x-puka-delivery-tag";
@@ -728,4 +728,71 @@ fn without_confirms_too_later_ones_are_published_again() {
     send_return(&mut script, "", &footer(later), b"");
     assert_matches!(script.result(refused), Some(Err(Error::NotFound(_))));
     assert_eq!(published(&mut script, &[later]), [later]);
+}
+
+/// The message was taken, and the one behind it refused.
+#[test]
+fn without_confirms_the_refusal_of_a_footer_is_not_the_messages() {
+    let refused = "ACCESS_REFUSED - write access to exchange 'amq.default' in vhost '/' refused for user 'guest'";
+    let mut script = emulating();
+    let first = script.publish("x", "k", "1");
+    let second = script.publish("x", "k", "2");
+    script.methods();
+    script.send(1, ChannelOpenOk::default());
+    script.send(1, channel_close(403, refused));
+    assert_unknown(&mut script, first, 403);
+    assert_unknown(&mut script, second, 403);
+
+    // A message that came back still has its footer to come, which may be the refused one.
+    let mut script = emulating();
+    let lost = script.publish("x", "nowhere", Message::new("1").mandatory(true));
+    let other = script.publish("", "k", "2");
+    script.methods();
+    script.send(1, ChannelOpenOk::default());
+    send_return(&mut script, "x", &marked(lost), b"1");
+    no_route(&mut script, lost);
+    script.send(1, channel_close(403, refused));
+    assert_unknown(&mut script, other, 403);
+}
+
+#[test]
+fn a_mandatory_message_with_the_header_of_a_footer_is_none() {
+    for pubacks in [true, false] {
+        let mut script = Script::connected_with(ClientOptions::new().pubacks(pubacks));
+        let message = Message::new("").mandatory(true).header(FOOTER, true);
+        let lost = script.publish("", "", message);
+        script.expect(1, ChannelOpen::default());
+        if pubacks {
+            script.expect(1, ConfirmSelect::default());
+        }
+        let publish = BasicPublish {
+            mandatory: true,
+            ..Default::default()
+        };
+        script.expect(1, publish);
+        script.expect_content(1, &marked(lost), b"");
+        script.methods();
+        script.send(1, ChannelOpenOk::default());
+        if pubacks {
+            script.send(1, ConfirmSelectOk {});
+        }
+        // Whatever comes back.
+        let came = if pubacks { footer(lost) } else { marked(lost) };
+        send_return(&mut script, "", &came, b"");
+        no_route(&mut script, lost);
+    }
+}
+
+/// As Python's puka marks every message, and a broker may have them several times.
+#[test]
+fn the_marks_of_others_in_a_message_that_goes_on_are_replaced() {
+    let mut script = Script::connected();
+    let mut message = Message::new("1").mandatory(true);
+    let entry = [b"\x13", MARK.as_bytes(), b"B\x01"].concat();
+    message.properties.headers = FieldTable::from_wire([&*entry, &*entry].concat().into());
+    let lost = script.publish("", "nowhere", message);
+    script.expect(1, ChannelOpen::default());
+    script.expect(1, ConfirmSelect::default());
+    script.frame();
+    script.expect_content(1, &marked(lost), b"1");
 }

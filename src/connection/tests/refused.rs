@@ -338,3 +338,19 @@ fn a_line_that_the_broker_blocks_for_too_long_is_given_up() {
     assert_eq!(told(&mut script, &promises[2..]), all);
     assert_eq!(script.connection.buffered(), 0);
 }
+
+/// It is the message's fault, whether or not it had to wait.
+#[test]
+fn headers_that_no_frame_can_hold_are_refused_in_line_as_elsewhere() {
+    let (mut script, _) = with_a_line(ClientOptions::new().frame_max(4096));
+    let too_large = || Message::new("b").header("k", "v".repeat(4096));
+    let in_line = script.publish("x", "", too_large());
+    let mut broker = Refusing::default();
+    while broker.turn(&mut script) {}
+    let at_once = script.publish("x", "", too_large());
+    let results = [in_line, at_once].map(|promise| match script.result(promise) {
+        Some(Err(Error::InvalidArgument(text))) => text,
+        other => panic!("{promise}: {other:?}"),
+    });
+    assert_eq!(results[0], results[1]);
+}
