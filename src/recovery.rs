@@ -50,7 +50,8 @@ use crate::wire::ShortStr;
 /// the program is done with may come again, too. Deliveries that the program had not read are dropped (not those with
 /// `no_ack`). To settle one that it had succeeds and does nothing, so that `client.basic_ack(delivery)?` does not end a program
 /// at a loss; [`Client::is_stale`](crate::Client::is_stale) tells, for those who want to know before they work on it. A consumer of
-/// a stream goes on behind the last delivery up to which all were acknowledged.
+/// a stream goes on behind the last delivery up to which all were acknowledged. A stream is known by its declaration by this
+/// client, by the offset that its consumer was asked for with, or by its deliveries, until the broker says otherwise.
 ///
 /// # A request that ends the connection
 /// The broker closes the connection for some errors (a queue of a kind that it refuses, an exchange of a type that it does

@@ -11,7 +11,9 @@ use super::requests::check_frame;
 use super::unsettled::Unsettled;
 use crate::error::{Cancelled, CancelledBy, Error};
 use crate::options::{Consume, ConsumeMulti};
-use crate::wire::{BasicConsume, BasicQos, EncodeError, FieldTable, ShortStr, write_method};
+use crate::wire::{
+    BasicConsume, BasicQos, EncodeError, FieldTable, FieldValue, ShortStr, write_method,
+};
 
 /// Where a consumer of a stream begins, and where each of its deliveries stands.
 const STREAM_OFFSET: &str = "x-stream-offset";
@@ -33,8 +35,14 @@ pub(super) struct Queue {
     pub(super) starting: bool,
     /// Whether the broker has ever started it.
     pub(super) ran: bool,
-    /// Whether the queue is a stream: as its consumer asked, or as its first delivery says.
+    /// Whether the queue is a stream, as far as its deliveries tell: what is copied from a stream looks like it.
     is_stream: Option<bool>,
+    /// Whether it is one for sure: it was declared as one, or its consumer was asked for with an offset.
+    is_sure: bool,
+    /// Whether it was the program that asked for an offset.
+    asks: bool,
+    /// Whether more than one delivery had an offset.
+    rises: bool,
     /// Of a stream: the offsets of deliveries that may be unsettled, by their tags.
     offsets: VecDeque<(u64, i64)>,
     /// Of a stream: behind the last delivery.
@@ -51,35 +59,75 @@ impl Queue {
 
     /// Whether a second consumer beside this one would not do what the first did.
     pub(super) fn is_irreplaceable(&self) -> bool {
-        self.request.exclusive || self.is_stream()
+        self.request.exclusive || self.is_sure || self.is_stream == Some(true) && self.rises
     }
 
+    /// Whether it is a stream for sure: what a stream keeps, any other queue would lose.
     pub(super) fn is_stream(&self) -> bool {
-        self.is_stream == Some(true)
+        self.is_sure
+    }
+
+    /// What this client has declared it as.
+    pub(super) fn declared(&mut self, is_stream: bool) {
+        self.is_stream = Some(is_stream);
+        self.is_sure |= is_stream;
+    }
+
+    /// The broker has started its consumer: that of a stream, if it took an offset.
+    pub(super) fn started(&mut self) {
+        self.starting = false;
+        self.ran = true;
+        self.is_sure |= self.request.arguments.contains(STREAM_OFFSET);
+    }
+
+    /// The broker has refused its consumer: if for an offset that only the deliveries have told of, it is no stream.
+    fn refused(&mut self, error: &Error) -> bool {
+        let names_it = error
+            .reply()
+            .is_some_and(|reply| reply.from_broker && reply.text.contains(STREAM_OFFSET));
+        let is_wrong = names_it && !self.asks && self.request.arguments.remove(STREAM_OFFSET);
+        if is_wrong {
+            self.is_no_stream();
+        }
+        is_wrong
+    }
+
+    fn is_no_stream(&mut self) {
+        self.is_stream = Some(false);
+        self.is_sure = false;
+        self.rises = false;
+        self.next_offset = None;
+        self.offsets.clear();
     }
 
     /// Whether that tag is of a stream's delivery.
     pub(super) fn keeps(&self, tag: u64) -> bool {
         let offsets = &self.offsets;
-        offsets.binary_search_by_key(&tag, |&(tag, _)| tag).is_ok()
+        self.is_sure && offsets.binary_search_by_key(&tag, |&(tag, _)| tag).is_ok()
     }
 
     /// The tags of a stream's deliveries that may be unsettled.
     pub(super) fn kept(&self) -> impl Iterator<Item = u64> {
-        self.offsets.iter().map(|&(tag, _)| tag)
+        let offsets = self.offsets.iter().filter(|_| self.is_sure);
+        offsets.map(|&(tag, _)| tag)
     }
 
     /// Notes how far a stream has come.
     pub(super) fn note_offset(&mut self, tag: u64, unsettled: &Unsettled, headers: &FieldTable) {
-        if !*self
-            .is_stream
-            .get_or_insert_with(|| headers.contains(STREAM_OFFSET))
-        {
+        if self.is_stream == Some(false) && !self.is_sure {
             return;
         }
-        let Some(offset) = headers.get(STREAM_OFFSET).and_then(|value| value.as_i64()) else {
-            return;
+        // In every delivery of a stream, as a long, and each is behind the one before.
+        let offset = match headers.get(STREAM_OFFSET) {
+            Some(FieldValue::I64(offset)) => Some(offset),
+            _ => None,
         };
+        let is_next = |offset: &i64| self.next_offset.is_none_or(|next| *offset >= next);
+        let Some(offset) = offset.filter(|offset| self.is_sure || is_next(offset)) else {
+            return self.is_no_stream();
+        };
+        self.rises |= self.next_offset.is_some();
+        self.is_stream = Some(true);
         let oldest = unsettled.first();
         while self
             .offsets
@@ -222,7 +270,10 @@ impl Consumer {
             .enumerate()
             .map(|(index, request)| Queue {
                 tag: format!("{promise}.{index}.{}", request.consumer_tag).into(),
-                is_stream: request.arguments.contains(STREAM_OFFSET).then_some(true),
+                is_stream: None,
+                is_sure: request.arguments.contains(STREAM_OFFSET),
+                asks: request.arguments.contains(STREAM_OFFSET),
+                rises: false,
                 request,
                 generation: 0,
                 alive: true,
@@ -336,6 +387,12 @@ impl Consumer {
             Later::End { promise, .. } => *promise,
         });
         std::iter::once(self.promise).chain(cancels).chain(later)
+    }
+
+    /// Whether the broker has refused an offset that was only a guess: it is not asked for again.
+    pub(super) fn is_wrong_guess(&mut self, error: &Error) -> bool {
+        let mut queues = self.queues.iter_mut();
+        queues.any(|queue| queue.refused(error))
     }
 
     /// Whether it is being cancelled, or will be once it has started.

@@ -34,6 +34,11 @@ impl Connection {
         mut consumer: Consumer,
         channel: u16,
     ) -> Result<(), Box<(Consumer, Error)>> {
+        for queue in &mut consumer.queues {
+            if let Some(is_stream) = self.topology.is_stream(&queue.request.queue) {
+                queue.declared(is_stream);
+            }
+        }
         let expect = match consumer.start(channel, self.out.tail(), self.frame_max) {
             Ok(expect) => expect,
             Err(error) => {
@@ -238,8 +243,7 @@ impl Connection {
         let Some(queue) = queue.filter(|queue| queue.wire_tag().as_bytes() == tag) else {
             return log::debug!("a second consume-ok for a consumer");
         };
-        queue.starting = false;
-        queue.ran = true;
+        queue.started();
         self.topology.has_queue_after_all(&queue.request.queue);
         consumer.starting = consumer.starting.saturating_sub(1);
         self.has_got_on |= !consumer.ran;

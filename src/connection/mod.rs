@@ -467,6 +467,7 @@ impl Connection {
                 let outcome = call.outcome(method).ok_or_else(unexpected)?;
                 if let Some(calling) = calls.pop_front() {
                     self.has_got_on = true;
+                    self.topology.note_stream(&calling.request);
                     let is_last = calls.is_empty();
                     if self.config.options.recovery.is_some() {
                         self.topology.note(calling.request, &outcome);

@@ -69,13 +69,17 @@ impl Connection {
         unsettled: &Unsettled,
         error: &Error,
     ) -> Option<Consumer> {
-        if !consumer.restarted
-            || !consumer.ran
-            || consumer.starting == 0
-            || !self.state.is_up()
-            || !self.replay.may_retry(self.now)
-            || !is_refusal(error)
-        {
+        let may_restart = consumer.restarted && consumer.starting > 0 && self.state.is_up();
+        if may_restart && consumer.is_wrong_guess(error) {
+            log::debug!("consumer {} is not a stream's: {error}", consumer.promise);
+            self.suspend_consumer(consumer, unsettled, error);
+            if self.state.is_open() {
+                self.start_suspended();
+            }
+            self.plan_retry();
+            return None;
+        }
+        if !may_restart || !consumer.ran || !self.replay.may_retry(self.now) || !is_refusal(error) {
             return Some(consumer);
         }
         log::debug!("consumer {} is to start later: {error}", consumer.promise);

@@ -28,6 +28,8 @@ pub(super) struct Topology {
     former: HashMap<ShortStr, Vec<ShortStr>>,
     /// What has gone by itself, as far as we know.
     aside: Aside,
+    /// Queues that were declared as streams, with recovery or without.
+    streams: HashSet<ShortStr>,
 }
 
 /// One thing to declare again.
@@ -98,6 +100,30 @@ impl Step {
 }
 
 impl Topology {
+    /// The broker has done as asked: what it tells of streams.
+    pub(super) fn note_stream(&mut self, request: &Request) {
+        match request {
+            Request::QueueDeclare(queue) if !queue.passive && kind(queue) == Some(true) => {
+                self.streams.insert(queue.queue.clone());
+            }
+            Request::QueueDeclare(queue) if !queue.passive => {
+                self.streams.remove(&queue.queue);
+            }
+            Request::QueueDelete(queue) => {
+                self.streams.remove(&queue.queue);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether this client has declared that queue as a stream, or as something that is none.
+    pub(super) fn is_stream(&self, name: &ShortStr) -> Option<bool> {
+        if self.streams.contains(name) {
+            return Some(true);
+        }
+        self.queues.get(name).and_then(kind)
+    }
+
     /// The broker has done as asked.
     pub(super) fn note(&mut self, request: Request, outcome: &Outcome) {
         match request {
@@ -449,6 +475,15 @@ impl Topology {
         }
         let name = str::from_utf8(routing_key).ok()?;
         self.renamed.get(&ShortStr::from(name)).cloned()
+    }
+}
+
+/// Whether that declares a stream; a virtual host may make one of what says nothing of it.
+fn kind(queue: &QueueDeclare) -> Option<bool> {
+    match queue.arguments.get("x-queue-type") {
+        Some(kind) => Some(kind.as_str() == Some("stream")),
+        None if queue.exclusive || queue.auto_delete || !queue.durable => Some(false),
+        None => None,
     }
 }
 

@@ -19,6 +19,7 @@ mod blocked;
 mod broken;
 mod calls;
 mod consume;
+mod copied;
 mod handshake;
 mod progress;
 mod publish;

@@ -143,7 +143,8 @@ fn offset_asked_for(script: &mut Script) -> i64 {
 /// The consumer of a stream that has had 10, 11 and 12, and has acknowledged none.
 fn with_a_stream() -> (Script, u64) {
     let mut script = recovering();
-    let consumer = consume(&mut script, Consume::new("s").prefetch_count(9));
+    let stream = Consume::new("s").argument("x-stream-offset", "first");
+    let consumer = consume(&mut script, stream.prefetch_count(9));
     for tag in 1..=3 {
         stream_delivery(&mut script, consumer, tag, 9 + tag.cast_signed());
     }
@@ -311,7 +312,8 @@ fn what_nobody_has_read_of_a_stream_is_acknowledged_when_it_is_cancelled() {
     script.expect(2, ack(1, false));
 
     let mut script = Script::connected();
-    let both = ConsumeMulti::new([Consume::new("s"), Consume::new("q")]);
+    let stream = Consume::new("s").argument("x-stream-offset", "first");
+    let both = ConsumeMulti::new([stream, Consume::new("q")]);
     let consumer = script.consume(both);
     script.methods();
     script.send(2, ChannelOpenOk::default());
