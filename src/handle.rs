@@ -29,6 +29,7 @@ pub(crate) enum Job {
 ///     handle.loop_break()
 /// });
 /// client.loop_forever()?;
+/// client.close().wait(&mut client)?; // writes what the loop has not
 /// # Ok(())
 /// # }
 /// ```

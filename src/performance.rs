@@ -41,10 +41,11 @@
 //! # }
 //! ```
 //!
-//! The window is there because failures that nobody reads are bounded: the last 65,536 are kept, and 32 MiB of what they
-//! bring back ([`wait`](crate::Client::wait)). Successes are all kept. So a publish whose wait says
-//! [`UnknownPromise`](crate::Error::UnknownPromise), and for which you have not waited before, has failed, and its cause
-//! is lost. In a window of a few thousand that does not happen.
+//! The window is there because results that nobody reads are bounded ([`wait`](crate::Client::wait)): the last 65,536 are
+//! kept, and 32 MiB of what they bring back. Successful publishes count as one for as long as nothing else comes between
+//! them, so a hundred thousand that all succeed are no more than one, and a hundred thousand that fail are too many. A publish
+//! whose wait says [`UnknownPromise`](crate::Error::UnknownPromise), and for which you have not waited before, has lost its
+//! result: most likely it has failed, and nobody knows any more of what. In a window of a few thousand that does not happen.
 //!
 //! If only failures matter, give each publish a callback. What succeeded and was ignored costs nothing.
 //!

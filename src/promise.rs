@@ -694,6 +694,20 @@ mod tests {
     }
 
     #[test]
+    fn successes_between_failures_are_bounded_as_these_are() {
+        let mut promises = Promises::new(1, usize::MAX);
+        let all = 4 * UNREAD_MAX as u64;
+        for _ in 0..all / 2 {
+            settled(&mut promises);
+            let id = promises.publish();
+            promises.settle(id.number, Err(Error::Nacked));
+        }
+        assert_eq!(promises.succeeded.len(), UNREAD_MAX);
+        assert_eq!(promises.look(1), Look::Unknown);
+        assert_eq!(promises.look(all - 1), Look::Ready);
+    }
+
+    #[test]
     fn unread_results_are_bounded_and_the_newest_stay() {
         let mut promises = Promises::new(1, usize::MAX);
         let all = 5 * UNREAD_MAX as u64;

@@ -31,8 +31,9 @@ impl Client {
     /// If the promise has a callback, that runs with the result, and `wait` returns a copy of it. A delivery cannot be
     /// given twice: then `wait` returns [`Error::HandledByCallback`].
     ///
-    /// Results that nobody waits for are kept, but of requests other than successful publishes only the last 65,536, and
-    /// only so many as bring 32 MiB of messages (those that came back, say).
+    /// Results that nobody waits for are kept, but only the last 65,536, and only so many as bring 32 MiB of messages (those
+    /// that came back, say). Successful publishes count as one for as long as nothing else comes between them. To wait for
+    /// one that was dropped is [`Error::UnknownPromise`].
     /// Deliveries that nobody reads are kept up to a [mark](crate::ClientOptions::unread_high_water_mark).
     ///
     /// # Errors
