@@ -471,7 +471,11 @@ impl Driver {
     }
 
     fn has_handed_over(&self) -> bool {
-        !self.has_unsent() || !self.is_open() || self.blocked().is_some() || self.is_full()
+        let has_more = self.connection.as_ref().is_some_and(Connection::has_more);
+        !(self.has_unsent() || has_more)
+            || !self.is_open()
+            || self.blocked().is_some()
+            || self.is_full()
     }
 
     /// Whether so much lies unread that the socket must wait. Only an open connection can wait: any other has an answer

@@ -410,6 +410,13 @@ impl Connection {
         }
     }
 
+    /// Whether publishes stand in line that go out by themselves, and soon: the broker owes no more than the word that it
+    /// has handled those before.
+    pub(crate) fn has_more(&self) -> bool {
+        let line = &self.publisher.line;
+        !line.is_empty() && line.is_fenced() && self.state.is_open() && !self.publishes_wait()
+    }
+
     /// How many publishes wait.
     pub(super) fn held_count(&self) -> usize {
         self.publisher.line.line.len()

@@ -138,6 +138,78 @@ fn what_was_published_before_a_wait_is_out_when_it_returns() {
     }
 }
 
+/// Refuses what goes to an exchange whose name begins with "bad", tells of each other body that it takes, confirms none,
+/// and answers a purge when it has been asked whether it has handled a batch.
+fn refuse(mut peer: Peer, heard: &Sender<Heard>) {
+    if peer
+        .log_in(&[usual_start(), tune(100, 131_072, 0), open_ok()])
+        .is_none()
+    {
+        return peer.end(End::Reset);
+    }
+    let (mut is_closing, mut purge) = (false, None);
+    while let Some(frame) = peer.hear() {
+        let channel = frame.channel;
+        let Some(id) = frame.id() else {
+            if frame.kind == BODY && !is_closing {
+                let _ = heard.send(Heard::Body);
+            }
+            continue;
+        };
+        let answer = match id {
+            (10, 50) => method(0, (10, 51), b""),
+            (20, 10) => method(channel, (20, 11), b"\0\0\0\0"),
+            (85, 10) => method(channel, (85, 11), b""),
+            (20, 41) => {
+                is_closing = false;
+                continue;
+            }
+            // Nothing is read of a channel that was closed.
+            (60, 10 | 40) if is_closing => continue,
+            (50, 30) => {
+                purge = Some(channel);
+                continue;
+            }
+            (60, 10) => {
+                let purged = purge
+                    .take()
+                    .map(|channel| crate::support::purge_ok(channel, 0));
+                [purged.unwrap_or_default(), method(channel, (60, 11), b"")].concat()
+            }
+            (60, 40) if frame.payload[7..].starts_with(b"bad") => {
+                is_closing = true;
+                let name = String::from_utf8_lossy(&frame.payload[7..11]).into_owned();
+                let text = format!("NOT_FOUND - no exchange '{name}' in vhost '/'");
+                let code = 404_u16.to_be_bytes();
+                let arguments = [&code[..], &short(text.as_bytes()), b"\0\x3c\0\x28"];
+                method(channel, (20, 40), &arguments.concat())
+            }
+            _ => continue,
+        };
+        peer.say(&answer);
+    }
+    peer.end(End::Silence);
+}
+
+/// After refusals that follow each other the rest goes out in batches, each when the broker has handled the one before.
+#[test]
+fn what_stands_in_line_behind_refusals_is_out_when_a_wait_returns() {
+    let (sender, heard) = channel();
+    let mut client = client_of(ClientOptions::new(), move |peer| refuse(peer, &sender));
+    result_of(&mut client, Client::connect).unwrap();
+    for number in 0..500 {
+        let exchange = match number {
+            0..6 => format!("bad{number}"),
+            _ => "x".into(),
+        };
+        client.basic_publish(&exchange, "", "a");
+    }
+    result_of(&mut client, |client| client.queue_purge("work")).unwrap();
+    for _ in 6..500 {
+        assert_eq!(heard.recv_timeout(LIMIT), Ok(Heard::Body));
+    }
+}
+
 #[test]
 fn a_wait_that_finds_its_result_ready_keeps_the_heartbeats() {
     // As many as come at once: the socket is not looked at for their sake.

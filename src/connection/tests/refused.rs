@@ -302,6 +302,25 @@ fn a_line_goes_out_before_the_connection_is_closed() {
     assert_eq!(script.connection.buffered(), 0);
 }
 
+/// Who waits for what is in line must not wait for more than the broker's next word.
+#[test]
+fn there_is_more_to_come_while_a_line_moves_and_not_while_it_stands() {
+    let options = ClientOptions::new().recovery(crate::Recovery::new());
+    let (mut script, promises) = with_a_line(options);
+    assert!(script.connection.has_more());
+    let mut broker = Refusing::default();
+    while broker.turn(&mut script) {}
+    assert!(!script.connection.has_more());
+    script.lose();
+    assert!(!script.connection.has_more());
+    script.reconnect();
+    written(&mut script);
+    send_open(&mut script);
+    assert!(!script.connection.has_more());
+    script.send(1, ack(498));
+    assert_eq!(told(&mut script, &promises[2..]), "+".repeat(498));
+}
+
 #[test]
 fn a_line_survives_the_socket_and_is_lost_with_the_connection() {
     let options = || ClientOptions::new().recovery(crate::Recovery::new());
