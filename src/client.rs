@@ -381,6 +381,10 @@ impl Client {
     /// with [`Error::Cancelled`]. Deliveries that the program has read it can settle as before; their channel stays with them
     /// until then. What came with [`no_ack`](Consume::no_ack) can still be waited for, and comes before the end.
     ///
+    /// Where more than some 2000 have not been read, and the program holds an older delivery of that consumer unsettled, they go
+    /// back when it has settled that: one by one, they would keep the broker busy for minutes. A small
+    /// [`prefetch_count`](Consume::prefetch_count) avoids that, too.
+    ///
     /// Before RabbitMQ 4.3, a quorum queue counts each return against its
     /// [delivery limit](https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling): a program that cancels again and
     /// again should consume with a small [`prefetch_count`](Consume::prefetch_count).

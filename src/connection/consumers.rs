@@ -189,9 +189,7 @@ impl Connection {
             let given = channel.unsettled.len() - consumer.held.len() - 1;
             let full = consumer.prefetch != 0 && given >= usize::from(consumer.prefetch);
             if full || !consumer.held.is_empty() || consumer.ending.is_some() {
-                if let Err(delivery) = self.hold_back(number, delivery) {
-                    self.give_back(number, &[delivery.origin]);
-                }
+                self.hold_back(number, delivery);
                 return Ok(());
             }
         } else {

@@ -4,7 +4,7 @@
 //! As a rule the broker bounds them: it sends each queue's consumer no more than its prefetch. It does not where the
 //! consumer began without one (an exclusive one cannot be replaced), or where it keeps no rule. Then they count as deliveries
 //! that nobody has read, and reading pauses. A consumer that is being cancelled, or replaced, waits for an answer that is behind
-//! what is on its way to it: there reading goes on, and what is too much goes back to its queue at once.
+//! what is on its way to it: there reading goes on, and what is too much is dropped, to go back to its queue after the answer.
 
 use std::collections::VecDeque;
 
@@ -76,32 +76,40 @@ fn awaits_answer(consumer: &Consumer, channel_expects: &VecDeque<Expect>) -> boo
     consumer.ending.is_some() || channel_expects.iter().any(is_replaced)
 }
 
+impl Channel {
+    /// Whether more may come yet that goes back to its queue.
+    pub(super) fn is_collecting(&self) -> bool {
+        match &self.role {
+            Role::Consumer(consumer) => awaits_answer(consumer, &self.expect),
+            Role::Returning(_) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Connection {
     /// Bytes of deliveries that are held back, and of which the broker sends more without a bound.
     pub(crate) fn unbounded_held(&self) -> usize {
         self.gates.unbounded
     }
 
-    /// Holds a delivery back; false, and then it is to go back to its queue: there is too much already.
-    pub(super) fn hold_back(
-        &mut self,
-        number: u16,
-        delivery: Box<Delivery>,
-    ) -> Result<(), Box<Delivery>> {
+    /// Holds a delivery back; or drops it, to go back to its queue: there is too much already.
+    pub(super) fn hold_back(&mut self, number: u16, delivery: Box<Delivery>) {
         let Some(channel) = self.channels.get_mut(number) else {
-            return Err(delivery);
+            return;
         };
         let Role::Consumer(consumer) = &mut channel.role else {
-            return Err(delivery);
+            return;
         };
         if self.gates.held >= self.config.options.unread_high_water_mark
             && awaits_answer(consumer, &channel.expect)
         {
-            return Err(delivery);
+            let tag = delivery.origin.tag;
+            let is_kept = channel.role.keeps(tag);
+            return channel.unsettled.give_up([(tag, is_kept)].into_iter());
         }
         consumer.held.push(delivery);
         self.count_held(number);
-        Ok(())
     }
 
     /// Brings the account up to date, after a change of what a consumer's gate holds, or of what bounds it.

@@ -53,6 +53,7 @@ mod recovery;
 mod replay;
 mod requests;
 mod restart;
+mod returning;
 mod settling;
 #[cfg(test)]
 #[path = "../../tests/simulator/mod.rs"]

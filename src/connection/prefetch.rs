@@ -47,6 +47,7 @@ impl Connection {
             consumer.rewinds = false;
             self.count_held(number);
         }
+        self.return_dropped(number);
         self.settled(promise, Ok(Outcome::Done));
     }
 

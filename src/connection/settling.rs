@@ -29,7 +29,7 @@ impl Settle {
         )
     }
 
-    fn write(self, origin: Origin, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn write(self, origin: Origin, out: &mut BytesMut) -> Result<(), EncodeError> {
         let (channel, delivery_tag) = (origin.channel, origin.tag);
         match self {
             Self::Ack { multiple } => {
@@ -83,11 +83,17 @@ impl Connection {
         let Some(channel) = channel.filter(|_| self.state.is_up()) else {
             return Err(Error::StaleDelivery(origin.tag));
         };
+        if how.is_multiple() && channel.unsettled.returns_below(origin.tag) {
+            channel.settle_between(origin, how, self.out.tail())?;
+        }
         if !channel.settle(origin.tag, how.is_multiple()) {
             return Err(Error::AlreadySettled(origin.tag));
         }
         how.write(origin, self.out.tail())
             .map_err(|error| Error::InvalidArgument(error.to_string()))?;
+        if channel.unsettled.has_returning() {
+            self.return_dropped(origin.channel);
+        }
         self.out.commit();
         self.has_got_on |= matches!(how, Settle::Ack { .. });
         self.open_gate(origin.channel);
@@ -110,65 +116,6 @@ impl Connection {
     /// Behind all epochs of its channels.
     pub(crate) fn epochs_end(&self) -> u64 {
         self.channels.next_epoch()
-    }
-
-    /// Gives deliveries of one channel that nobody has read, or will, back to their queues; in order, oldest first.
-    pub(crate) fn give_back(&mut self, number: u16, unread: &[Origin]) {
-        let is_up = self.state.is_up();
-        let has_nack = self
-            .connected
-            .as_ref()
-            .is_some_and(|broker| broker.has_capability("basic.nack"));
-        let Some(channel) = self.channels.get_mut(number) else {
-            return;
-        };
-        let its = |origin: &&Origin| origin.epoch == channel.epoch;
-        let tags: Vec<u64> = unread.iter().filter(its).map(|origin| origin.tag).collect();
-        let tags = tags
-            .into_iter()
-            .filter(|&tag| channel.unsettled.contains(tag));
-        let mut tags: Vec<u64> = tags.collect();
-        tags.sort_unstable();
-        let read_again: Vec<bool> = tags.iter().map(|&tag| channel.role.keeps(tag)).collect();
-        // One frame for all will do where the program has none of them.
-        let multiple = tags.len() > 1
-            && tags.len() == channel.unsettled.len()
-            && (has_nack || read_again[0])
-            && read_again.iter().all(|&it| it == read_again[0]);
-        let first = if multiple { tags.len() - 1 } else { 0 };
-        for (&delivery_tag, &is_kept) in tags.iter().zip(&read_again).skip(first) {
-            channel.settle(delivery_tag, multiple);
-            if !is_up {
-                continue;
-            }
-            let out = self.out.tail();
-            let requeue = true;
-            let _ = if is_kept {
-                // Streams know no more than that, and RabbitMQ 3.10 closes the connection where one says more.
-                write_ack(out, number, delivery_tag, multiple);
-                Ok(())
-            } else if has_nack {
-                // Unlike a rejection, that does not count against a quorum queue's delivery limit, since RabbitMQ 4.3.
-                let nack = BasicNack {
-                    delivery_tag,
-                    multiple,
-                    requeue,
-                };
-                write_method(out, number, &nack)
-            } else {
-                let reject = BasicReject {
-                    delivery_tag,
-                    requeue,
-                };
-                write_method(out, number, &reject)
-            };
-        }
-        if matches!(channel.role, Role::Returning(_)) {
-            channel.role = Role::Settling;
-        }
-        self.out.commit();
-        self.release_if_settled(number);
-        self.fail_hopeless();
     }
 
     /// `basic_recover`: everything that is with the user comes again.

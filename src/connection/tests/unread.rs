@@ -242,7 +242,7 @@ fn a_broker_that_ignores_the_prefetch_is_counted() {
 }
 
 #[test]
-fn beyond_the_mark_what_is_on_its_way_to_a_cancelled_consumer_goes_back_at_once() {
+fn beyond_the_mark_what_is_on_its_way_to_a_cancelled_consumer_goes_back_after_the_answer() {
     let mut script = consuming_with(with_mark(2000), Consume::new("work"));
     cancel(&mut script);
     let body = "x".repeat(1500);
@@ -250,16 +250,15 @@ fn beyond_the_mark_what_is_on_its_way_to_a_cancelled_consumer_goes_back_at_once(
         script.deliver(2, "2.0.", tag, &body);
     }
     // It took two to reach the mark.
-    expect_nack(&mut script, 3, false);
-    expect_nack(&mut script, 4, false);
+    script.expect_nothing();
     assert_eq!(held(&script), 0, "the answer is behind it");
     cancel_ok(&mut script, "2.0.");
-    expect_nack(&mut script, 2, true);
+    expect_nack(&mut script, 4, true);
     expect_free(&mut script);
 }
 
 #[test]
-fn beyond_the_mark_what_is_on_its_way_to_a_replaced_consumer_goes_back_at_once() {
+fn beyond_the_mark_what_is_on_its_way_to_a_replaced_consumer_goes_back_after_the_answer() {
     let mut script = consuming_with(with_mark(2000), Consume::new("work"));
     let lowered = script.qos(CONSUMER, 1);
     expect_qos(&mut script, 1);
@@ -270,14 +269,94 @@ fn beyond_the_mark_what_is_on_its_way_to_a_replaced_consumer_goes_back_at_once()
         script.deliver(2, "2.0.", tag, &body);
     }
     // One is with the program, and it took two to reach the mark.
+    script.send(2, BasicQosOk {});
+    consume_ok(&mut script, "2.0.~1");
+    script.expect_nothing();
+    cancel_ok(&mut script, "2.0.");
     expect_nack(&mut script, 4, false);
     expect_nack(&mut script, 5, false);
+    assert_matches!(script.result(lowered), Some(Ok(Outcome::Done)));
+    assert_eq!(held(&script), 0, "no more comes");
+    assert_eq!(script.deliveries(CONSUMER).len(), 1);
+    script.expect_nothing();
+}
+
+/// More than goes back one by one.
+const MUCH: u64 = 4000;
+
+#[test]
+fn much_goes_back_in_one_frame_when_nothing_older_is_with_the_program() {
+    let mut script = consuming(Consume::new("work"));
+    deliver(&mut script, 1..=2);
+    let read = script.deliveries(CONSUMER);
+    deliver(&mut script, 3..=MUCH);
+    cancel(&mut script);
+    cancel_ok(&mut script, "2.0.");
+    script.expect_nothing();
+    // In any order.
+    for (delivery, delivery_tag) in [(&read[1], 2), (&read[0], 1)] {
+        script.expect_nothing();
+        script.ack(delivery).unwrap();
+        let multiple = false;
+        script.expect(
+            2,
+            BasicAck {
+                delivery_tag,
+                multiple,
+            },
+        );
+    }
+    expect_nack(&mut script, MUCH, true);
+    expect_free(&mut script);
+}
+
+#[test]
+fn much_that_was_dropped_for_a_replaced_consumer_waits_for_what_is_older() {
+    let mut script = consuming_with(with_mark(2000), Consume::new("work"));
+    let lowered = script.qos(CONSUMER, 2);
+    script.methods();
+    let body = "x".repeat(1500);
+    for tag in 1..=4 {
+        script.deliver(2, "2.0.", tag, &body);
+    }
+    // Two are with the program, and two reach the mark.
+    deliver(&mut script, 5..=MUCH);
     script.send(2, BasicQosOk {});
     consume_ok(&mut script, "2.0.~1");
     cancel_ok(&mut script, "2.0.");
     assert_matches!(script.result(lowered), Some(Ok(Outcome::Done)));
-    assert_eq!(held(&script), 0, "no more comes");
-    assert_eq!(script.deliveries(CONSUMER).len(), 1);
+    script.deliver(2, "2.0.~1", MUCH + 1, "");
+    script.expect_nothing();
+    let read = script.deliveries(CONSUMER);
+    script.ack(&read[0]).unwrap();
+    script.ack(&read[1]).unwrap();
+    let read = script.deliveries(CONSUMER);
+    assert_eq!(script.methods().len(), 2);
+    script.ack(&read[0]).unwrap();
+    let last = script.deliveries(CONSUMER);
+    assert_eq!(last[0].delivery_tag(), MUCH + 1);
+    // All up to the last, but not what was dropped.
+    script
+        .settle(&last[0], Settle::Ack { multiple: true })
+        .unwrap();
+    for (delivery_tag, multiple) in [(3, false), (4, true)] {
+        script.expect(
+            2,
+            BasicAck {
+                delivery_tag,
+                multiple,
+            },
+        );
+    }
+    expect_nack(&mut script, MUCH, true);
+    script.expect(
+        2,
+        BasicAck {
+            delivery_tag: MUCH + 1,
+            multiple: true,
+        },
+    );
+    assert_matches!(script.ack(&read[1]), Err(Error::AlreadySettled(4)));
     script.expect_nothing();
 }
 
