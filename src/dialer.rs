@@ -122,9 +122,9 @@ impl Dialer {
         self.failures.push((host, error));
     }
 
-    /// The connection is up.
+    /// The connection is up; it may be told more than once.
     pub(crate) fn is_up(&mut self, now: Instant) {
-        self.up_at = Some(now);
+        self.up_at.get_or_insert(now);
         self.failures.clear();
     }
 

@@ -135,7 +135,8 @@ pub enum ConnectionEvent {
     Unblocked,
     /// The connection is lost, and will be made anew ([`Recovery`]).
     Lost(Error),
-    /// The connection is there again.
+    /// The connection is there again. It comes once more, with [`Restored::renamed`] only, if a queue whose name the broker
+    /// makes could be declared only later.
     Restored(Restored),
     /// The connection is lost for good, for this reason: [`Recovery::limit`] has passed, or the broker refuses the login.
     /// Every promise fails.

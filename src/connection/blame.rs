@@ -4,9 +4,9 @@
 //! it was that one, and it gets the error. If several are, or the connection just broke, each of them may have been it,
 //! or none: networks break, too. So it is counted on how many dying connections each was under way. What was so on three
 //! in a row, or fewer where the broker has said that something is wrong, is suspect, and the next connection is a careful
-//! one: of what is suspect one thing is sent, with nothing else under way, and the next one when that has been answered;
-//! then two, four, and so on, for most of it is innocent. If that dies, too, fewer are suspect. What was alone under way
-//! when a connection died, and that more than once, is not sent again: it fails by itself, and the rest goes on.
+//! one (`careful.rs`): it sends what is suspect with nothing else under way. If that dies, too, fewer are suspect. What was
+//! alone under way when a connection died, and that more than once, is not sent again: it fails by itself, and the rest
+//! goes on. What the broker has answered is not suspect any more.
 //!
 //! ```text
 //!   dies ---> one fits the broker's word ---------------------------> it fails
@@ -16,15 +16,18 @@
 //!                                             +--> all is answered: not careful any more
 //! ```
 //!
+//! Under way is whatever the broker may be handling: also what the client has given up meanwhile.
+//!
 //! A shutdown in order, mere silence, and a socket that goes long after anything was sent, are nobody's fault.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::Connection;
+use super::careful::Careful;
 use super::channels::Role;
 use super::requests::Request;
-use super::topology::{Step, StepKey};
+use super::topology::StepKey;
 use crate::error::{Broken, Error};
 
 /// So many dying connections in a row make a suspect, and so many with nothing else under way are enough, if the broker
@@ -52,9 +55,9 @@ pub(super) enum Item {
     Promise(u64),
 }
 
-/// Something that the broker has not answered.
+/// Something that the broker may be handling.
 #[derive(Debug)]
-struct UnderWay {
+pub(super) struct UnderWay {
     item: Item,
     method: MethodId,
     /// Whether an earlier connection may have done it.
@@ -85,16 +88,13 @@ pub(super) struct Blame {
     verdict: Option<Verdict>,
     /// Declarations that are not made again.
     refused: HashMap<StepKey, Error>,
-    /// On a careful connection: how many suspects may be under way at once.
-    window: Option<usize>,
-    /// How many of them have been sent since all was answered, and how many others.
-    started: usize,
-    started_others: usize,
+    /// On a careful connection.
+    pub(super) careful: Option<Careful>,
 }
 
 impl Blame {
     pub(super) fn is_careful(&self) -> bool {
-        self.window.is_some()
+        self.careful.is_some()
     }
 
     /// Whether the last connections may have died of it.
@@ -102,58 +102,89 @@ impl Blame {
         self.deaths.contains_key(item)
     }
 
+    /// The last promise that is suspect.
+    pub(super) fn youngest_suspect(&self) -> Option<u64> {
+        let promises = self.deaths.keys().filter_map(|item| match item {
+            Item::Promise(promise) => Some(*promise),
+            Item::Step(_) => None,
+        });
+        promises.max()
+    }
+
     /// Something is sent that could be sent again.
     pub(super) fn note_sending(&mut self, now: Instant) {
         self.sent_at = Some(now);
+        if let Some(careful) = &mut self.careful {
+            careful.note_sending(now);
+        }
     }
 
-    /// Whether one more thing may be sent, which it then is.
-    pub(super) fn may_start(&mut self, item: impl FnOnce() -> Item) -> bool {
-        let Some(window) = self.window else {
+    /// Whether one more thing may be sent.
+    pub(super) fn may_start(&self, item: impl FnOnce() -> Item) -> bool {
+        let Some(careful) = &self.careful else {
             return true;
         };
-        if self.suspects(&item()) {
-            let may_start = self.started < window && self.started_others == 0;
-            self.started += usize::from(may_start);
-            return may_start;
+        let item = item();
+        careful.admits(&item, self.suspects(&item))
+    }
+
+    /// It is sent.
+    pub(super) fn note_start(&mut self, now: Instant, item: impl FnOnce() -> Item) {
+        self.note_sending(now);
+        if self.is_careful() {
+            let is_suspect = self.suspects(&item());
+            if let Some(careful) = &mut self.careful {
+                careful.note(is_suspect);
+            }
         }
-        let may_start = self.started == 0;
-        self.started_others += usize::from(may_start);
-        may_start
+    }
+
+    /// The broker has answered it, and lives.
+    pub(super) fn answered(&mut self, item: impl FnOnce() -> Item) {
+        if self.deaths.is_empty() && self.alone.is_none() {
+            return;
+        }
+        let item = item();
+        self.deaths.remove(&item);
+        self.alone.take_if(|(last, _)| *last == item);
     }
 
     /// Why a declaration is not made again.
-    pub(super) fn refused(&self, step: &Step) -> Option<&Error> {
+    pub(super) fn refused(&self, key: &StepKey) -> Option<&Error> {
+        self.refused.get(key)
+    }
+
+    /// Whether any is not.
+    pub(super) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    /// The broker has done it for the user.
+    pub(super) fn accepted(&mut self, request: &Request) {
         if self.refused.is_empty() {
-            return None;
+            return;
         }
-        self.refused.get(&step.key())
+        match request {
+            Request::QueueDeclare(queue) => {
+                self.refused.remove(&StepKey::Queue(queue.queue.clone()));
+            }
+            Request::ExchangeDeclare(exchange) => {
+                let key = StepKey::Exchange(exchange.exchange.clone());
+                self.refused.remove(&key);
+            }
+            _ => {}
+        }
     }
 
     /// There is another connection.
     pub(super) fn begin(&mut self) {
         self.is_noted = false;
-        self.window = std::mem::take(&mut self.is_due).then_some(1);
-        (self.started, self.started_others) = (0, 0);
+        self.careful = std::mem::take(&mut self.is_due).then(Careful::new);
         if self.is_careful() {
             log::warn!(
                 "the last connections may have died of what was sent: it is sent one by one"
             );
         }
-    }
-
-    /// All is answered.
-    fn widen(&mut self) {
-        if self.started > 0 {
-            self.window = self.window.map(|window| window.saturating_mul(2));
-        }
-        (self.started, self.started_others) = (0, 0);
-    }
-
-    /// Nothing that is left is suspect.
-    fn acquit(&mut self) {
-        self.window = None;
-        self.deaths.clear();
     }
 
     /// Counts a death with all that was under way.
@@ -172,7 +203,7 @@ impl Blame {
         } else {
             ENOUGH_UNSAID
         };
-        let was_careful = self.window.take().is_some();
+        let was_careful = self.careful.take().is_some();
         if suspects.len() == 1
             && let Some(UnderWay {
                 item, sent_before, ..
@@ -221,11 +252,6 @@ impl Connection {
         }
     }
 
-    /// Whether the broker has answered all.
-    fn is_at_rest(&self) -> bool {
-        self.publishes_under_way().next().is_none() && self.under_way().is_empty()
-    }
-
     /// Whether it may have been something that this client has sent.
     fn is_suspicious(&self, error: &Error) -> bool {
         match error {
@@ -239,8 +265,8 @@ impl Connection {
         }
     }
 
-    /// What the broker has not answered. Of publishes two stand for them all: they are answered in order.
-    fn under_way(&self) -> Vec<UnderWay> {
+    /// What the broker may be handling. Of publishes two stand for them all: they are handled in order.
+    pub(super) fn under_way(&self) -> Vec<UnderWay> {
         let mut all = Vec::new();
         let mut add = |item, method| {
             all.push(UnderWay {
@@ -258,7 +284,12 @@ impl Connection {
                 }
                 Role::Replay(step) => add(Item::Step(step.key()), step.request().method()),
                 Role::Get { promise, .. } => add(Item::Promise(*promise), (60, 70)),
-                Role::Caller { promise, .. } => add(Item::Promise(*promise), PUBLISH),
+                Role::Caller {
+                    promise,
+                    is_handled: false,
+                    ..
+                }
+                | Role::Expired { promise } => add(Item::Promise(*promise), PUBLISH),
                 Role::Consumer(consumer) if consumer.starting > 0 => {
                     add(Item::Promise(consumer.promise), (60, 20));
                 }
@@ -322,37 +353,6 @@ impl Connection {
             return self.suspended.push_back((consumer, error.clone()));
         }
         self.fail_consumer(consumer, error);
-    }
-
-    /// Sends the next ones of what is sent carefully, when those before are answered.
-    pub(super) fn go_on_carefully(&mut self) {
-        while self.state.is_up() && self.blame.is_careful() && self.is_at_rest() {
-            self.blame.widen();
-            let left = self.replay.left();
-            if left > 0 {
-                self.go_on_replaying();
-                if self.replay.left() < left {
-                    continue;
-                }
-            }
-            if !self.state.is_open() {
-                return;
-            }
-            self.start_suspended();
-            self.serve_waiting();
-            if !self.is_at_rest() || self.publisher.line.is_fenced() {
-                return;
-            }
-            if !self.publisher.line.is_empty() {
-                // If they wait for something, their turn is later.
-                return self.release_held_carefully();
-            }
-            log::debug!("all that was sent one by one is answered");
-            self.blame.acquit();
-            self.start_suspended();
-            self.go_on_publishing();
-            self.serve_waiting();
-        }
     }
 }
 

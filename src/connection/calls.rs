@@ -69,14 +69,24 @@ impl Connection {
         if let Some(call) = self.calls.get_mut(&(deadline, promise)) {
             call.channel = Some(number);
         }
-        self.occupy(number, Role::Caller { promise, deadline }, []);
+        let role = Role::Caller {
+            promise,
+            deadline,
+            is_handled: false,
+        };
+        self.occupy(number, role, []);
+        if self.blame.is_careful() {
+            self.write_call_fence(number);
+        }
         Ok(())
     }
 
     pub(super) fn replied(&mut self, number: u16, delivery: Box<Delivery>) {
         let id = delivery.properties.correlation_id();
         match self.channels.get(number).map(|channel| &channel.role) {
-            Some(&Role::Caller { promise, deadline }) if id == Some(&promise.to_string()) => {
+            Some(&Role::Caller {
+                promise, deadline, ..
+            }) if id == Some(&promise.to_string()) => {
                 self.calls.remove(&(deadline, promise));
                 self.has_got_on = true;
                 self.release(number);
@@ -99,7 +109,9 @@ impl Connection {
     pub(super) fn call_returned(&mut self, number: u16, returned: Box<Returned>) {
         let id = returned.properties.correlation_id();
         match self.channels.get(number).map(|channel| &channel.role) {
-            Some(&Role::Caller { promise, deadline }) if id == Some(&promise.to_string()) => {
+            Some(&Role::Caller {
+                promise, deadline, ..
+            }) if id == Some(&promise.to_string()) => {
                 self.calls.remove(&(deadline, promise));
                 self.release(number);
                 self.settled(promise, Err(Error::NoRoute(returned)));
@@ -115,7 +127,7 @@ impl Connection {
         {
             let ((_, call), UnderWay { timeout, channel }) = entry.remove_entry();
             match channel {
-                Some(channel) => self.fence_off(channel),
+                Some(channel) => self.fence_off(channel, call),
                 None => drop(self.waiting.remove(&call)),
             }
             self.settled(call, Err(Error::NoReply(timeout)));
@@ -124,12 +136,36 @@ impl Connection {
 
     /// The broker may yet return the message of a call that was given up, or close the channel because of it: whoever
     /// had that channel next would be hit. So it is free again when the broker has answered something that came after.
-    fn fence_off(&mut self, number: u16) {
-        self.occupy(number, Role::Expired, [Expect::QosOk]);
+    fn fence_off(&mut self, number: u16, promise: u64) {
+        self.occupy(number, Role::Expired { promise }, []);
+        self.write_call_fence(number);
+    }
+
+    /// Asks the broker to say when it has handled what has gone by that channel.
+    fn write_call_fence(&mut self, number: u16) {
+        if let Some(channel) = self.channels.get_mut(number) {
+            channel.expect.push_back(Expect::QosOk);
+        }
         // Nothing may follow connection.close.
         if self.state.is_up() {
             let _ = write_method(self.out.tail(), number, &BasicQos::default());
             self.out.commit();
+        }
+    }
+
+    /// The broker has handled what came before the fence.
+    pub(super) fn call_fence_passed(&mut self, number: u16) {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        // Its answer may come after the reply to an earlier call.
+        if channel.expect.contains(&Expect::QosOk) {
+            return;
+        }
+        match &mut channel.role {
+            Role::Caller { is_handled, .. } => *is_handled = true,
+            Role::Expired { .. } => self.release(number),
+            _ => {}
         }
     }
 

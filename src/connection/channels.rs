@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::blame::Item;
 use super::consumer::Consumer;
 use super::content::Incoming;
 use super::requests::{Call, Request};
@@ -32,9 +33,13 @@ pub(crate) enum Role {
     Caller {
         promise: u64,
         deadline: Instant,
+        /// Whether the broker has surely handled the message.
+        is_handled: bool,
     },
     /// A call that was given up: what the broker has yet to say of its message is for nobody.
-    Expired,
+    Expired {
+        promise: u64,
+    },
     /// `basic.get` of that promise.
     Get {
         promise: u64,
@@ -389,7 +394,9 @@ impl Connection {
                 }
             }
             Role::Get { promise, .. } => self.settled(promise, Err(error.clone())),
-            Role::Caller { promise, deadline } => {
+            Role::Caller {
+                promise, deadline, ..
+            } => {
                 self.calls.remove(&(deadline, promise));
                 self.settled(promise, Err(error.clone()));
             }
@@ -397,11 +404,18 @@ impl Connection {
             Role::Consumer(mut consumer) => {
                 self.discount_held(&mut consumer);
                 self.consumers.remove(&consumer.promise);
-                if let Some(consumer) = self.retry_consumer(consumer, &channel.unsettled, error) {
-                    self.fail_consumer(consumer, error);
+                let promise = consumer.promise;
+                self.blame.answered(|| Item::Promise(promise));
+                let retried = self.retry_consumer(consumer, &channel.unsettled, error);
+                if let Some((consumer, error)) = retried {
+                    self.fail_consumer(consumer, &error);
                 }
             }
-            Role::Idle | Role::Expired | Role::Returning(_) | Role::Settling | Role::Publisher => {}
+            Role::Idle
+            | Role::Expired { .. }
+            | Role::Returning(_)
+            | Role::Settling
+            | Role::Publisher => {}
         }
         for expect in channel.expect {
             if let Expect::Replaced(Some(promise)) | Expect::RecoverOk(promise) = expect {

@@ -16,6 +16,7 @@
 //!                                    +--+ basic_qos: qos, consume new, cancel old
 //! ```
 
+use super::blame::Item;
 use super::calls::is_reply;
 use super::channels::{Expect, Role};
 use super::consumer::{Consumer, Ending, Later, Queue};
@@ -246,6 +247,10 @@ impl Connection {
         consumer.starting = consumer.starting.saturating_sub(1);
         self.has_got_on |= !consumer.ran;
         consumer.ran = true;
+        if consumer.starting == 0 {
+            let promise = consumer.promise;
+            self.blame.answered(|| Item::Promise(promise));
+        }
         channel.expected(|expect| *expect == Expect::ConsumeOk);
         self.do_what_waited(number);
     }

@@ -273,10 +273,16 @@ impl Connection {
         self.open_publisher();
         self.blame.note_sending(self.now);
         let mut left = self.publisher.line.batch;
+        let before = self.publisher.last_tag();
         while let Some(held) = self.publisher.line.pop_front() {
             left = left.saturating_sub(held.cost());
             self.send_held(held);
-            if left == 0 && !self.publisher.line.is_empty() {
+            let is_end = match self.publisher.line.is_empty() {
+                true => self.blame.is_careful(),
+                false => left == 0,
+            };
+            // Some may have been of no use.
+            if is_end && self.publisher.last_tag() > before {
                 return self.write_fence();
             }
         }
@@ -380,9 +386,13 @@ impl Connection {
         self.hold_again(entries.into_iter());
     }
 
-    /// Sends one of what is suspect, and the next when the broker has handled that.
-    pub(super) fn release_held_carefully(&mut self) {
+    /// Sends one of what is suspect, and the next when the broker has handled that; false: nothing can go now.
+    pub(super) fn release_held_carefully(&mut self) -> bool {
+        let has_to_wait = self.blocked.is_some() || self.replay.holds_publishes();
         let line = &mut self.publisher.line;
+        if has_to_wait || line.is_empty() || line.is_fenced() {
+            return false;
+        }
         let is_suspect = |held: &Held| self.blame.suspects(&Item::Promise(held.promise));
         // What a broker has handled before is innocent, though its confirm was lost.
         line.batch = match line.line.iter().position(is_suspect) {
@@ -393,6 +403,7 @@ impl Connection {
             }
         };
         self.release_held();
+        true
     }
 
     /// Fails a publish that waits, because the connection died of it.

@@ -27,7 +27,7 @@
 //! and `settling`) have the two long-lived kinds of channel, `output` is the bytes to be written, `heartbeat` the timers,
 //! `blocked` the times when the broker takes no messages, `calls` requests that wait for a reply from another program.
 //! `recovery`, `replay`, `restart` and `topology` (with `bindings` and `aside`) carry all of it over to another socket, and `blame`
-//! sees to it that not every socket is killed by the same.
+//! (with `careful`) sees to it that not every socket is killed by the same.
 
 mod aside;
 mod bindings;
@@ -35,6 +35,7 @@ mod blame;
 mod blocked;
 mod body;
 mod calls;
+mod careful;
 mod channels;
 mod consumer;
 mod consumers;
@@ -88,6 +89,7 @@ use crate::wire::{
 use blame::Blame;
 use blocked::Blocked;
 use calls::UnderWay;
+use careful::Careful;
 use channels::{Channels, Expect, PUBLISHER, Role};
 use consumer::Consumer;
 use content::{Incoming, Message};
@@ -471,6 +473,7 @@ impl Connection {
                     self.topology.note_stream(&calling.request);
                     let is_last = calls.is_empty();
                     if self.config.options.recovery.is_some() {
+                        self.blame.accepted(&calling.request);
                         self.topology.note(calling.request, &outcome);
                     }
                     if is_last {
@@ -489,8 +492,8 @@ impl Connection {
                 self.release(number);
                 self.settled(promise, Ok(Outcome::Got(None)));
             }
-            (Expect::QosOk, Role::Expired) => self.release(number),
             (Expect::QosOk, Role::Publisher) => self.fence_passed(),
+            (Expect::QosOk, _) => self.call_fence_passed(number),
             (Expect::CancelOk, _) => self.cancel_ok(number),
             (Expect::RecoverOk(promise), _) => self.settled(promise, Ok(Outcome::Done)),
             (Expect::Replaced(last), _) => self.replaced(number, last),
@@ -540,6 +543,7 @@ impl Connection {
             self.calls.keys().next().map(|&(deadline, _)| deadline),
             self.blocked_deadline(),
             self.retry_at(),
+            self.blame.careful.as_ref().and_then(Careful::until),
         ];
         timers.into_iter().flatten().min()
     }

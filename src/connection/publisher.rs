@@ -444,14 +444,14 @@ impl Connection {
         }
     }
 
-    /// Publishes that the broker has not handled, as far as is known: promises, whether an earlier connection may have
+    /// Publishes that the broker has not handled, as far as is known, given up or not: promises, whether an earlier connection may have
     /// taken them, and whether they are with the socket.
     pub(super) fn publishes_under_way(&self) -> impl Iterator<Item = (u64, bool, bool)> {
         let Publisher {
             first_tag, handled, ..
         } = self.publisher;
         let entries = (first_tag..).zip(&self.publisher.in_flight);
-        let open = entries.filter(move |(tag, entry)| *tag > handled && !entry.settled);
+        let open = entries.filter(move |(tag, _)| *tag > handled);
         open.map(|(_, entry)| {
             let is_sent = !self.out.is_unsent(&entry.span);
             (entry.promise, entry.sent_before, is_sent)

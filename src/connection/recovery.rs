@@ -125,7 +125,9 @@ impl Connection {
                 }
             }
             Role::Get { promise, .. } => self.settled(promise, Err(error.clone())),
-            Role::Caller { promise, deadline } => {
+            Role::Caller {
+                promise, deadline, ..
+            } => {
                 self.calls.remove(&(deadline, promise));
                 self.settled(promise, Err(error.clone()));
             }
@@ -134,7 +136,7 @@ impl Connection {
                 self.suspend_consumer(consumer, &channel.unsettled, error);
             }
             Role::Idle
-            | Role::Expired
+            | Role::Expired { .. }
             | Role::Returning(_)
             | Role::Settling
             | Role::Publisher

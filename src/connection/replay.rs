@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::blame::Item;
 use super::channels::{Expect, Role};
 use super::handshake::State;
-use super::topology::{Plan, Step};
+use super::topology::{Plan, Step, StepKey};
 use super::{Connection, Event};
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -66,11 +66,21 @@ struct Pending {
 pub(super) struct Gone {
     pub(super) exchanges: BTreeSet<ShortStr>,
     pub(super) queues: BTreeSet<ShortStr>,
+    /// Whether publishes wait for it.
+    pub(super) holds: bool,
 }
 
 impl Gone {
     fn is_empty(&self) -> bool {
         self.exchanges.is_empty() && self.queues.is_empty()
+    }
+
+    fn insert(&mut self, end: &StepKey) {
+        match end {
+            StepKey::Exchange(name) => self.exchanges.insert(name.clone()),
+            StepKey::Queue(name) => self.queues.insert(name.clone()),
+            StepKey::ExchangeBinding(_) | StepKey::QueueBinding(_) => false,
+        };
     }
 }
 
@@ -151,30 +161,32 @@ impl Connection {
             ..Replay::default()
         };
         self.blame.begin();
-        self.leave_out_refused();
+        for (step, error) in self.leave_out_refused() {
+            self.report(&step, error);
+        }
         self.go_on_replaying();
         self.go_on_carefully();
     }
 
-    /// What has killed a connection is not declared again; what may have comes last.
-    fn leave_out_refused(&mut self) {
+    /// What has killed a connection is not declared again; what may have comes last. Every plan passes here.
+    fn leave_out_refused(&mut self) -> Vec<(Step, Error)> {
         let mut refused = Vec::new();
         for steps in &mut self.replay.plan {
-            steps.retain(|step| match self.blame.refused(step) {
-                Some(error) => {
-                    refused.push((step.clone(), error.clone()));
-                    false
-                }
-                None => true,
-            });
+            if self.blame.has_refused() {
+                steps.retain(|step| match self.blame.refused(&step.key()) {
+                    Some(error) => {
+                        refused.push((step.clone(), error.clone()));
+                        false
+                    }
+                    None => true,
+                });
+            }
             if self.blame.is_careful() {
                 let is_suspect = |step: &Step| self.blame.suspects(&Item::Step(step.key()));
                 steps.make_contiguous().sort_by_cached_key(is_suspect);
             }
         }
-        for (step, error) in refused {
-            self.report(&step, error);
-        }
+        refused
     }
 
     pub(super) fn go_on_replaying(&mut self) {
@@ -214,6 +226,7 @@ impl Connection {
     fn start_step(&mut self, mut step: Step, channel: u16, is_new: bool) {
         // A queue may have got its new name since the plan was made.
         self.topology.follow_step(&mut step);
+        let item = Item::Step(step.key());
         let mark = self.out.tail().len();
         if is_new {
             // It has no field that could be too long.
@@ -223,7 +236,7 @@ impl Connection {
             Ok(call) => {
                 self.occupy(channel, Role::Replay(step), [Expect::Call(call)]);
                 self.replay.outstanding += 1;
-                self.blame.note_sending(self.now);
+                self.blame.note_start(self.now, || item);
                 self.out.commit();
             }
             Err(error) => {
@@ -243,12 +256,13 @@ impl Connection {
         let Some(channel) = self.channels.get_mut(number) else {
             return;
         };
-        if let Role::Replay(step) = std::mem::replace(&mut channel.role, Role::Settling)
-            && let (Step::Queue(old, _), Outcome::QueueDeclareOk(ok)) = (step, outcome)
-            && old != ok.queue
-        {
-            self.topology.rename(&old, &ok.queue);
-            self.replay.report.renamed.push((old, ok.queue));
+        if let Role::Replay(step) = std::mem::replace(&mut channel.role, Role::Settling) {
+            self.blame.answered(|| Item::Step(step.key()));
+            if let (Step::Queue(old, _), Outcome::QueueDeclareOk(ok)) = (step, outcome)
+                && old != ok.queue
+            {
+                self.topology.rename(&old, &ok.queue);
+            }
         }
         self.replay.outstanding = self.replay.outstanding.saturating_sub(1);
         self.release(number);
@@ -260,6 +274,7 @@ impl Connection {
             return;
         }
         self.replay.outstanding = self.replay.outstanding.saturating_sub(1);
+        self.blame.answered(|| Item::Step(step.key()));
         if is_refusal(error) && self.replay.may_retry(self.now) {
             self.retry_step(step, error);
         } else {
@@ -271,43 +286,48 @@ impl Connection {
     fn retry_step(&mut self, step: Step, error: &Error) {
         log::debug!("the {} is to be declared later: {error}", step.name());
         let is_missing = matches!(error, Error::NotFound(_));
-        let holds = match &step {
-            Step::Exchange(_) | Step::Queue(..) => {
-                is_missing || matches!(error, Error::ResourceLocked(_))
+        let holds = match step.ends() {
+            None => is_missing || matches!(error, Error::ResourceLocked(_)),
+            Some(ends) if is_missing => {
+                if let Some(refused) = ends.iter().find_map(|end| self.blame.refused(end)) {
+                    let refused = refused.clone();
+                    return self.report(&step, refused);
+                }
+                self.are_gone(&ends)
             }
-            // What it needs was there, for it was declared before: it has gone since.
-            Step::QueueBinding(binding) => {
-                is_missing && self.is_gone(&binding.exchange, Some(&binding.queue))
-            }
-            Step::ExchangeBinding(binding) => {
-                is_missing
-                    && self.is_gone(&binding.destination, None)
-                    && self.is_gone(&binding.source, None)
-            }
+            Some(_) => false,
         };
         self.replay.put_off(step, error.clone(), holds);
     }
 
-    /// One of these two is not there. Whether both are of this client's making, or the broker's; then what is ours is to be
-    /// made once more.
-    fn is_gone(&mut self, exchange: &ShortStr, queue: Option<&ShortStr>) -> bool {
-        let ours = self.topology.has_exchange(exchange);
-        if ours {
-            self.replay.gone.exchanges.insert(exchange.clone());
+    /// One of these two is not there, but was when they were bound. What is ours is to be made once more; if both are, or
+    /// the broker's, publishes wait for that. Of what is somebody else's nobody knows whether it comes back.
+    fn are_gone(&mut self, ends: &[StepKey; 2]) -> bool {
+        let mut is_ours = true;
+        for end in ends {
+            if self.topology.has_end(end) {
+                self.replay.gone.insert(end);
+            } else {
+                is_ours &= end.is_brokers();
+            }
         }
-        if let Some(queue) = queue.filter(|queue| self.topology.has_queue(queue)) {
-            self.replay.gone.queues.insert(queue.clone());
-        }
-        ours || exchange.is_empty() || exchange.starts_with("amq.")
+        is_ours
     }
 
-    /// A queue of a consumer's is not there. Made by this client, it is made once more, with all that is bound to it.
-    pub(super) fn queue_is_gone(&mut self, queue: &ShortStr) {
+    /// A queue of a consumer's is not there. Made by this client, it is made once more, with all that is bound to it; if
+    /// that is refused, here is why.
+    pub(super) fn queue_is_gone(&mut self, queue: &ShortStr) -> Option<Error> {
         let recovery = self.config.options.recovery.as_ref();
         if recovery.is_some_and(|recovery| recovery.topology) && self.topology.has_queue(queue) {
-            self.replay.gone.queues.insert(queue.clone());
+            let key = StepKey::Queue(queue.clone());
+            if let Some(refused) = self.blame.refused(&key) {
+                return Some(refused.clone());
+            }
+            self.replay.gone.insert(&key);
+            self.replay.gone.holds = true;
             self.replay.holds_publishes = true;
         }
+        None
     }
 
     fn report(&mut self, step: &Step, error: Error) {
@@ -320,21 +340,18 @@ impl Connection {
 
     /// Every step has been tried.
     fn replay_done(&mut self) {
-        let is_locked = |pending: &Pending| {
-            matches!(
-                (&pending.step, &pending.error),
-                (Step::Queue(..), Error::ResourceLocked(_))
-            )
-        };
+        // A queue, or a binding that waits for it.
+        let is_locked = |pending: &Pending| matches!(pending.error, Error::ResourceLocked(_));
         let replay = &mut self.replay;
         let may_hold = replay.hold_until.is_some_and(|until| self.now < until);
         let holds = may_hold && replay.again.iter().any(is_locked);
         // Whoever has it locked for longer is somebody else.
         let is_held = |pending: &Pending| pending.holds && (may_hold || !is_locked(pending));
-        replay.holds_publishes = replay.again.iter().any(is_held) || !replay.gone.is_empty();
+        replay.holds_publishes = replay.again.iter().any(is_held) || replay.gone.holds;
         if !self.state.is_open() && !holds {
             self.open_again();
         } else if !holds {
+            self.tell_new_names();
             self.start_suspended();
             self.go_on_publishing();
         }
@@ -358,6 +375,7 @@ impl Connection {
             log::warn!("the {name} cannot be declared again yet: {}", pending.error);
             report.failed.push((name, pending.error.clone()));
         }
+        report.renamed = self.topology.take_untold();
         report.republished = self.held_count();
         log::warn!(
             "the connection is restored; {} messages are published again",
@@ -367,6 +385,20 @@ impl Connection {
             .push_back(Event::Changed(ConnectionEvent::Restored(report)));
         self.go_on_publishing();
         self.serve_waiting();
+    }
+
+    /// A queue was declared, and named anew, only when the program had been told already what is restored.
+    fn tell_new_names(&mut self) {
+        let renamed = self.topology.take_untold();
+        if renamed.is_empty() {
+            return;
+        }
+        let report = Restored {
+            renamed,
+            ..Restored::default()
+        };
+        self.events
+            .push_back(Event::Changed(ConnectionEvent::Restored(report)));
     }
 
     /// Publishes what was kept, and what came since, unless something has to come first.
@@ -389,8 +421,8 @@ impl Connection {
             return;
         }
         self.replay.retry_at = None;
-        if self.replay.outstanding > 0 {
-            // It is at work on some of it.
+        if self.replay.outstanding > 0 || self.replay.left() > 0 {
+            // It is at work on some of it, or its turn is to come.
             return self.plan_retry();
         }
         let again = std::mem::take(&mut self.replay.again);
@@ -408,6 +440,8 @@ impl Connection {
             }
             self.replay.plan = plan;
             self.replay.phase = 0;
+            // That has been reported.
+            self.leave_out_refused();
             self.go_on_replaying();
             return self.go_on_carefully();
         }

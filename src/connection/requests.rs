@@ -177,6 +177,9 @@ impl Connection {
         }
         self.note_deadline(number, &request);
         self.waiting.insert(number, request);
+        if self.blame.is_careful() {
+            return self.go_on_carefully();
+        }
         self.serve_waiting();
     }
 
@@ -303,7 +306,7 @@ impl Connection {
             // It has no field that could be too long.
             let _ = write_method(out, channel, &ChannelOpen::default());
         }
-        self.blame.note_sending(self.now);
+        self.blame.note_start(self.now, || Item::Promise(number));
         match self.start_on(number, request, channel) {
             Ok(()) => self.out.commit(),
             Err(error) => {

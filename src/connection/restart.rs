@@ -30,7 +30,6 @@ impl Connection {
                 continue;
             }
             let is_early = consumer.not_before.is_some_and(|time| self.now < time);
-            // It counts as started, if it may.
             if is_early || !self.blame.may_start(|| Item::Promise(consumer.promise)) {
                 self.suspended.push_back((consumer, error));
                 continue;
@@ -49,7 +48,8 @@ impl Connection {
 
     fn restart_consumer(&mut self, consumer: Consumer, channel: u16) {
         let mark = self.out.tail().len();
-        self.blame.note_sending(self.now);
+        let promise = consumer.promise;
+        self.blame.note_start(self.now, || Item::Promise(promise));
         let started = self.start_consumer(consumer, channel);
         if started.is_err() {
             self.out.tail().truncate(mark);
@@ -62,13 +62,14 @@ impl Connection {
         }
     }
 
-    /// Puts a consumer whose channel was closed, with these unsettled tags, aside, if it is to be tried again later; gives it back if not.
+    /// Puts a consumer whose channel was closed, with these unsettled tags, aside, if it is to be tried again later; gives it
+    /// back if not, and says why.
     pub(super) fn retry_consumer(
         &mut self,
         mut consumer: Consumer,
         unsettled: &Unsettled,
         error: &Error,
-    ) -> Option<Consumer> {
+    ) -> Option<(Consumer, Error)> {
         let may_restart = consumer.restarted && consumer.starting > 0 && self.state.is_up();
         if may_restart && consumer.is_wrong_guess(error) {
             log::debug!("consumer {} is not a stream's: {error}", consumer.promise);
@@ -80,12 +81,15 @@ impl Connection {
             return None;
         }
         if !may_restart || !consumer.ran || !self.replay.may_retry(self.now) || !is_refusal(error) {
-            return Some(consumer);
+            return Some((consumer, error.clone()));
         }
         log::debug!("consumer {} is to start later: {error}", consumer.promise);
         if let Error::NotFound(_) = error {
-            for name in consumer.queue_names() {
-                self.queue_is_gone(name);
+            let mut names = consumer.queue_names();
+            let refused = names.find_map(|name| self.queue_is_gone(name));
+            drop(names);
+            if let Some(refused) = refused {
+                return Some((consumer, refused));
             }
         }
         consumer.not_before = Some(self.now + self.replay.pause(self.now));

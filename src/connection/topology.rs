@@ -30,6 +30,8 @@ pub(super) struct Topology {
     aside: Aside,
     /// Queues that were declared as streams, with recovery or without.
     streams: HashSet<ShortStr>,
+    /// New names that the program has not been told of, and those that it knows.
+    untold: BTreeMap<ShortStr, ShortStr>,
 }
 
 /// One thing to declare again.
@@ -49,6 +51,16 @@ pub(super) enum StepKey {
     Queue(ShortStr),
     ExchangeBinding(Key),
     QueueBinding(Key),
+}
+
+impl StepKey {
+    /// Whether it is an exchange that is always there.
+    pub(super) fn is_brokers(&self) -> bool {
+        match self {
+            Self::Exchange(name) => name.is_empty() || name.starts_with("amq."),
+            _ => false,
+        }
+    }
 }
 
 /// Steps in the order in which one needs the other; those beside each other need not wait for each other.
@@ -79,6 +91,21 @@ impl Step {
             Self::Queue(_, queue) => Request::QueueDeclare(queue.clone()),
             Self::ExchangeBinding(binding) => Request::ExchangeBind(binding.clone()),
             Self::QueueBinding(binding) => Request::QueueBind(binding.clone()),
+        }
+    }
+
+    /// What a binding binds.
+    pub(super) fn ends(&self) -> Option<[StepKey; 2]> {
+        match self {
+            Self::Exchange(_) | Self::Queue(..) => None,
+            Self::ExchangeBinding(binding) => Some([
+                StepKey::Exchange(binding.source.clone()),
+                StepKey::Exchange(binding.destination.clone()),
+            ]),
+            Self::QueueBinding(binding) => Some([
+                StepKey::Exchange(binding.exchange.clone()),
+                StepKey::Queue(binding.queue.clone()),
+            ]),
         }
     }
 
@@ -323,6 +350,15 @@ impl Topology {
         self.exchanges.contains_key(name)
     }
 
+    /// Whether an end of a binding is of this client's making.
+    pub(super) fn has_end(&self, end: &StepKey) -> bool {
+        match end {
+            StepKey::Exchange(name) => self.has_exchange(name),
+            StepKey::Queue(name) => self.has_queue(name),
+            StepKey::ExchangeBinding(_) | StepKey::QueueBinding(_) => false,
+        }
+    }
+
     pub(super) fn has_queue(&self, name: &ShortStr) -> bool {
         self.queues.contains_key(name)
     }
@@ -343,6 +379,7 @@ impl Topology {
         let Gone {
             mut exchanges,
             queues,
+            ..
         } = gone;
         let mut plan = Plan::default();
         let mut planned = HashSet::new();
@@ -381,6 +418,8 @@ impl Topology {
     /// The broker made another name for a queue.
     pub(super) fn rename(&mut self, old: &ShortStr, new: &ShortStr) {
         let new = own(new);
+        let known = self.untold.remove(old).unwrap_or_else(|| old.clone());
+        self.untold.insert(new.clone(), known);
         if let Some(queue) = self.queues.remove(old) {
             self.queues.insert(new.clone(), queue);
         }
@@ -391,6 +430,12 @@ impl Topology {
         }
         self.queue_bindings.rename_destination(old, &new);
         self.former.insert(new, former);
+    }
+
+    /// Names that the program knows, and the new ones that it has yet to be told of.
+    pub(super) fn take_untold(&mut self) -> Vec<(ShortStr, ShortStr)> {
+        let untold = std::mem::take(&mut self.untold).into_iter();
+        untold.map(|(new, known)| (known, new)).collect()
     }
 
     /// The name that a queue has now.

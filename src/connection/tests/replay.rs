@@ -8,10 +8,12 @@ use super::recovery::{
 use super::script::{Script, channel_close, wire_declare_ok};
 use crate::connection::Request;
 use crate::error::Error;
-use crate::options::{Consume, ExchangeDeclare, QueueDeclare, QueueDelete};
+use crate::options::{Consume, ExchangeBind, ExchangeDeclare, QueueDeclare, QueueDelete};
 use crate::outcome::Outcome;
 use crate::recovery::ConnectionEvent;
-use crate::wire::{BasicQosOk, ChannelOpenOk, ExchangeDeclareOk, QueueBindOk, QueueDeleteOk};
+use crate::wire::{
+    self, BasicQosOk, ChannelOpenOk, ExchangeDeclareOk, Method, QueueBindOk, QueueDeleteOk,
+};
 
 /// What a cluster says while a node comes back, on several versions.
 const COMING_BACK: &[(u16, &str)] = &[
@@ -386,6 +388,109 @@ fn a_queue_that_somebody_else_has_locked_holds_publishes_up_for_a_while_only() {
         "{methods:?}"
     );
     assert_eq!(restored(&mut script).failed.len(), 1);
+}
+
+/// Serves for so long that no loss explains it any more, and says whether a publish came.
+fn publishes_go(
+    script: &mut Script,
+    refusal: fn(&Method<'_>) -> Option<wire::ChannelClose<'static>>,
+) -> bool {
+    let mut is_sent = false;
+    for _ in 0..290 {
+        script.live(LATER);
+        script.serve(|script, channel, method| {
+            is_sent |= matches!(method, Method::BasicPublish(_));
+            let refusal = refusal(method);
+            let refuses = refusal.is_some();
+            if let Some(refusal) = refusal {
+                script.send(channel, refusal);
+            }
+            refuses
+        });
+    }
+    is_sent
+}
+
+#[test]
+fn nor_does_a_binding_of_that_queue() {
+    let mut script = recovering();
+    declare(&mut script, QueueDeclare::new("q").exclusive(true), "q");
+    bound(&mut script, "q");
+    script.publish("", "other", "1");
+    script.methods();
+    script.lose();
+    script.reconnect();
+    assert!(publishes_go(&mut script, |method| match method {
+        Method::QueueDeclare(_) => Some(channel_close(405, "RESOURCE_LOCKED - q")),
+        _ => None,
+    }));
+}
+
+/// It was somebody else's, and whether it comes back nobody knows.
+#[test]
+fn a_binding_of_what_somebody_else_has_made_holds_no_publishes_up() {
+    for is_queue in [true, false] {
+        let mut script = recovering();
+        exchange(&mut script, ExchangeDeclare::fanout("x"));
+        if is_queue {
+            bound(&mut script, "theirs");
+        } else {
+            let binding = ExchangeBind::new("x", "theirs");
+            script.request(Request::ExchangeBind(binding));
+            script.methods();
+            script.send(2, wire::ExchangeBindOk {});
+        }
+        script.publish("", "other", "1");
+        script.methods();
+        script.lose();
+        script.reconnect();
+        let is_sent = publishes_go(&mut script, |method| match method {
+            Method::QueueBind(_) | Method::ExchangeBind(_) => {
+                Some(channel_close(404, "NOT_FOUND - theirs"))
+            }
+            _ => None,
+        });
+        assert!(is_sent, "{is_queue}");
+    }
+}
+
+#[test]
+fn a_queue_that_gets_its_new_name_late_is_told_of_by_itself() {
+    let mut script = recovering();
+    declare(&mut script, QueueDeclare::server_named(), "made-1");
+    script.lose();
+    script.reconnect();
+    script.methods();
+    refuse(&mut script, 404, COMING_BACK[1].1);
+    assert!(restored(&mut script).renamed.is_empty());
+    script.pass(LATER);
+    assert_eq!(script.methods(), ["2 channel.open", "2 queue.declare"]);
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, wire_declare_ok("made-2"));
+    let renamed = restored(&mut script).renamed;
+    assert_eq!(renamed, [("made-1".into(), "made-2".into())]);
+}
+
+/// The first of two new names was never told.
+#[test]
+fn a_queue_that_is_named_anew_twice_is_told_of_by_the_name_that_is_known() {
+    let mut script = recovering();
+    declare(&mut script, QueueDeclare::server_named(), "made-1");
+    declare(&mut script, QueueDeclare::new("q"), "q");
+    script.lose();
+    script.reconnect();
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, wire_declare_ok("made-2"));
+    script.lose();
+    script.reconnect();
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, wire_declare_ok("made-3"));
+    script.send(3, ChannelOpenOk::default());
+    script.send(3, wire_declare_ok("q"));
+    let renamed = restored(&mut script).renamed;
+    assert_eq!(renamed, [("made-1".into(), "made-3".into())]);
 }
 
 #[test]
