@@ -122,6 +122,7 @@ impl Connection {
         let mut out = Output::default();
         out.tail().extend_from_slice(PROTOCOL_HEADER);
         Self {
+            return_work: super::returning::WORK,
             state: State::Start,
             connect: Some(connect),
             closes: Vec::new(),

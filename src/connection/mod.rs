@@ -210,6 +210,8 @@ impl From<DecodeError> for Violation {
 #[derive(Debug)]
 pub(crate) struct Connection {
     config: Config,
+    /// How much work the broker may have with deliveries that go back one by one.
+    return_work: usize,
     state: State,
     /// The promise of the opening, until it is open.
     connect: Option<u64>,

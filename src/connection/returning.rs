@@ -22,7 +22,7 @@ use crate::wire::{BasicNack, BasicReject, write_ack, write_method};
 
 /// How many deliveries the broker may have to look at for those that go back one by one: some 2000 behind a single one, which
 /// take RabbitMQ 4.0 0.3 s; 8000 take it 5 to 12 s.
-const WORK: usize = 1 << 22;
+pub(super) const WORK: usize = 1 << 22;
 
 impl Channel {
     /// Before all up to a tag are settled: what of them is to go back goes back, and what is before that is settled first.
@@ -97,6 +97,12 @@ impl Connection {
         self.fail_hopeless();
     }
 
+    /// Less work than else, so that few deliveries are much.
+    #[cfg(test)]
+    pub(super) fn limit_return_work(&mut self, work: usize) {
+        self.return_work = work;
+    }
+
     /// Gives back what is to go back, oldest first, as far as that is no great work for the broker; the rest when the program
     /// has settled more.
     pub(super) fn return_dropped(&mut self, number: u16) {
@@ -104,7 +110,7 @@ impl Connection {
             .connected
             .as_ref()
             .is_some_and(|broker| broker.has_capability("basic.nack"));
-        let is_up = self.state.is_up();
+        let (is_up, work) = (self.state.is_up(), self.return_work);
         let Some(channel) = self.channels.get_mut(number) else {
             return;
         };
@@ -114,7 +120,7 @@ impl Connection {
         }
         // Rejections are always single ones.
         let next = |unsettled: &mut Unsettled| match has_nack {
-            true => unsettled.next_return(WORK),
+            true => unsettled.next_return(work),
             false => unsettled.pop_returning(),
         };
         while let Some(next) = next(&mut channel.unsettled) {

@@ -141,8 +141,12 @@ impl Simulation {
         }
         broker.add_queue(broker::MOODY);
         broker.connect();
+        let mut connection = Connection::new(1, config);
+        if rng.percent(60) {
+            connection.limit_return_work(rng.below(8));
+        }
         Self {
-            connection: Connection::new(1, config),
+            connection,
             program: Program::new(limits.channel_max < 2047, has_low_mark, recovers),
             rng,
             now,
