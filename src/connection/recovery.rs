@@ -83,6 +83,8 @@ impl Connection {
             self.suspend_publishes();
         }
         self.state = State::Suspended;
+        // No turn is going on, nor is one timed.
+        self.blame.careful = None;
         self.failure = Some(error.clone());
         self.heartbeat.stop();
         self.blocked = None;

@@ -182,6 +182,17 @@ fn a_turn_does_not_last_for_ever() {
     }
 }
 
+/// Else the timer of a turn would be due for ever, while the next connection is made.
+#[test]
+fn a_turn_ends_with_its_connection() {
+    let (mut script, _) = suspect_publishes();
+    script.reconnect();
+    assert!(script.methods().contains(&"1 basic.publish".into()));
+    script.disconnect(crate::error::Broken::Heartbeat(HOUR));
+    script.connection.restart();
+    assert_eq!(script.connection.poll_timeout(), None);
+}
+
 /// Two queues of before, of which either may have been it; the first cannot be had yet.
 #[test]
 fn a_declaration_that_waits_for_its_turn_is_not_forgotten() {
