@@ -54,10 +54,6 @@ impl Careful {
         }
     }
 
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.until
-    }
-
     pub(super) fn admits(&self, item: &Item, is_suspect: bool) -> bool {
         let has_turn = match (self.turn, item) {
             (Turn::Steps, Item::Step(_)) => true,
@@ -115,6 +111,12 @@ impl Connection {
             self.go_on_publishing();
             self.serve_waiting();
         }
+    }
+
+    /// When a turn has lasted for long enough; never on a connection that is not up, which gives no turns.
+    pub(super) fn turn_ends_at(&self) -> Option<Instant> {
+        let careful = self.blame.careful.as_ref();
+        careful?.until.filter(|_| self.state.is_up())
     }
 
     fn is_time_for_a_turn(&self) -> bool {

@@ -89,7 +89,6 @@ use crate::wire::{
 use blame::Blame;
 use blocked::Blocked;
 use calls::UnderWay;
-use careful::Careful;
 use channels::{Channels, Expect, PUBLISHER, Role};
 use consumer::Consumer;
 use content::{Incoming, Message};
@@ -545,7 +544,7 @@ impl Connection {
             self.calls.keys().next().map(|&(deadline, _)| deadline),
             self.blocked_deadline(),
             self.retry_at(),
-            self.blame.careful.as_ref().and_then(Careful::until),
+            self.turn_ends_at(),
         ];
         timers.into_iter().flatten().min()
     }

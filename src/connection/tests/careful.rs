@@ -182,15 +182,23 @@ fn a_turn_does_not_last_for_ever() {
     }
 }
 
-/// Else the timer of a turn would be due for ever, while the next connection is made.
+/// Else the timer of a turn would be due for ever, while the next connection is made, or while this one is closed.
 #[test]
 fn a_turn_ends_with_its_connection() {
-    let (mut script, _) = suspect_publishes();
-    script.reconnect();
-    assert!(script.methods().contains(&"1 basic.publish".into()));
-    script.disconnect(crate::error::Broken::Heartbeat(HOUR));
-    script.connection.restart();
-    assert_eq!(script.connection.poll_timeout(), None);
+    for closes in [false, true] {
+        let (mut script, _) = suspect_publishes();
+        script.reconnect();
+        assert!(script.methods().contains(&"1 basic.publish".into()));
+        if closes {
+            script.close();
+        } else {
+            script.disconnect(crate::error::Broken::Heartbeat(HOUR));
+            script.connection.restart();
+        }
+        script.live(Duration::from_secs(30));
+        let due = script.connection.poll_timeout();
+        assert!(due.is_none_or(|due| due > script.now), "{closes}");
+    }
 }
 
 /// Two queues of before, of which either may have been it; the first cannot be had yet.
