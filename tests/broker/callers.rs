@@ -138,7 +138,7 @@ const TABLE: &[Row] = &[
     ("basic_nack_multiple", |client, world| match world.deliveries.pop() { Some(delivery) => shown(client.basic_nack_multiple(delivery, Requeue::Yes)), None => none() }, SETTLE),
     ("is_stale", |client, world| match world.deliveries.pop() { Some(delivery) => client.is_stale(&delivery).to_string(), None => none() }, ["-", "true", "false", "false", "false", "true", "true", "true"]),
     ("basic_ack, another client's", |client, world| match world.foreign.1.take() { Some(delivery) => shown(client.basic_ack(delivery)), None => none() }, ["ForeignPromise"; 8]),
-    ("wait, for deliveries", |client, world| match world.consumer { Some(consumer) => shown(client.wait_timeout(consumer, Duration::ZERO)), None => none() }, ["-", "Closed", "ok", "ok", "ok", "ok|Closed", "Closed", "ConnectionBroken"]),
+    ("wait, for deliveries", |client, world| match world.consumer { Some(consumer) => shown(client.wait_timeout(consumer, Duration::ZERO)), None => none() }, ["-", "Closed", "ok", "ok", "ok|Cancelled", "ok|Closed", "Closed", "ConnectionBroken"]),
     ("wait, once more", |client, world| match world.spent { Some(spent) => shown(client.wait(spent)), None => none() }, ["-", "UnknownPromise", "UnknownPromise", "UnknownPromise", "UnknownPromise", "UnknownPromise", "UnknownPromise", "UnknownPromise"]),
     ("wait, for another client's", |client, world| shown(client.wait(world.foreign.0)), ["ForeignPromise"; 8]),
     ("wait_any, of none", |client, _| shown(client.wait_any::<()>(&[])), ["InvalidArgument"; 8]),
