@@ -48,7 +48,7 @@ const READ_MAX: usize = (64 + 1024) * 1024;
 
 fn body_of(id: u64, len: usize) -> Vec<u8> {
     (0..len as u64)
-        .map(|index| (id.wrapping_mul(31) + index) as u8)
+        .map(|index| (id.wrapping_mul(31).wrapping_add(index)) as u8)
         .collect()
 }
 
