@@ -35,6 +35,9 @@ use crate::error::{Broken, Error};
 const ENOUGH: u32 = 2;
 const ENOUGH_UNSAID: u32 = 3;
 
+/// So many alone are a conviction where nothing was said: networks that flap cut an innocent three times in a row, too.
+const ALONE_UNSAID: u32 = 8;
+
 /// What kills a connection without a word does so within this time.
 const PROMPT: Duration = Duration::from_secs(5);
 
@@ -198,10 +201,9 @@ impl Blame {
         if suspects.is_empty() {
             return;
         }
-        let enough = if word.is_some() {
-            ENOUGH
-        } else {
-            ENOUGH_UNSAID
+        let (enough, alone) = match word {
+            Some(_) => (ENOUGH, ENOUGH),
+            None => (ENOUGH_UNSAID, ALONE_UNSAID),
         };
         let was_careful = self.careful.take().is_some();
         if suspects.len() == 1
@@ -213,7 +215,7 @@ impl Blame {
                 Some((last, count)) if last == item => count + 1,
                 _ => 1,
             };
-            if named.is_some() || count >= enough {
+            if named.is_some() || count >= alone {
                 self.deaths.clear();
                 self.verdict = Some(Verdict {
                     item,
