@@ -5,8 +5,8 @@
 //! or none: networks break, too. So it is counted on how many dying connections each was under way. What was so on three
 //! in a row, or fewer where the broker has said that something is wrong, is suspect, and the next connection is a careful
 //! one (`careful.rs`): it sends what is suspect with nothing else under way. If that dies, too, fewer are suspect. What was
-//! alone under way when a connection died, and that more than once, is not sent again: it fails by itself, and the rest
-//! goes on. What the broker has answered is not suspect any more.
+//! alone under way when a connection died, and that twice, or eight times where nothing was said, is not sent again: it
+//! fails by itself, and the rest goes on. What the broker has answered is not suspect any more.
 //!
 //! ```text
 //!   dies ---> one fits the broker's word ---------------------------> it fails
@@ -30,8 +30,8 @@ use super::requests::Request;
 use super::topology::StepKey;
 use crate::error::{Broken, Error};
 
-/// So many dying connections in a row make a suspect, and so many with nothing else under way are enough, if the broker
-/// has said that something is wrong; and if it has not.
+/// So many dying connections in a row make a suspect, if the broker has said that something is wrong; and if it has not.
+/// Where it has, so many with nothing else under way are a conviction, too.
 const ENOUGH: u32 = 2;
 const ENOUGH_UNSAID: u32 = 3;
 
