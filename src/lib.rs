@@ -174,6 +174,8 @@ mod promise;
 mod ranges;
 mod reactor;
 mod recovery;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls_failure;
 mod tls_options;
 mod transport;
