@@ -10,7 +10,7 @@ mod tests;
 use bytes::{Bytes, BytesMut};
 
 use crate::connection::read_in_pieces;
-use crate::url::AmqpUrl;
+use crate::types::url::AmqpUrl;
 use crate::wire::{
     Arena, BasicDeliver, ContentHeader, FieldTable, FieldValue, FrameError, Method, OwnedFrame,
     WireMethod, check_table, split_frame,

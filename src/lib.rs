@@ -124,24 +124,20 @@
 //! ```
 //!
 //! The README has the table of puka's calls and what differs; `examples/` has puka's own programs, ported. What a program
-//! needs in production (TLS, several hosts, heartbeats, recovery, threads) is in [`production`]; what a message costs, and
-//! how to send many, in [`performance`].
+//! needs in production (TLS, several hosts, heartbeats, recovery, threads) is in [`guide::production`]; what a message costs, and
+//! how to send many, in [`guide::performance`].
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-// The files, from the user's side down; each is ignorant of those before it.
-//   client.rs       puka's calls             connecting.rs  the connection    waiting.rs  wait and loop
-//   embedding.rs    your own loop            handle.rs      other threads
-//   client_options.rs  options.rs  tls_options.rs  recovery.rs  what a user may say
-//   message.rs  error.rs  tls_failure.rs  outcome.rs  what comes back
-//   promise.rs      numbers to results (ranges.rs: those that succeeded and nobody asked for)
-//   driver.rs       joins the layers         url.rs        amqp://
-//   dialing.rs      making a connection      dialer.rs     which host, and when     lookup.rs  its addresses
-//   reactor.rs      mio (group.rs: several)  transport/    the socket, TLS
-//   connection/     the protocol, without socket or clock
-//   wire/           AMQP 0-9-1 bytes
-//   fuzzing.rs      all of it, for the fuzzers in tests/fuzz
+// The house: a fork, not a stack. What is higher may know what is lower, never the other way; tests/house.rs holds it.
+//
+//   client/       what a program calls; the only place where callbacks run
+//   driver/       joins a protocol, a world and a table of results
+//   promises/     the table of results | connection/  the protocol, without socket or clock | net/  the world
+//   types/        plain data for all of them      wire/  AMQP 0-9-1 bytes
+//   testing/      a RabbitMQ in memory, on top of it all      guide/  prose
+//   fuzzing.rs    all of it, for the fuzzers in tests/fuzz
 
 // The README's programs compile, too.
 #[cfg(doctest)]
@@ -149,56 +145,35 @@
 struct Readme;
 
 mod client;
-mod client_options;
-mod connecting;
 mod connection;
-mod dialer;
-mod dialing;
 mod driver;
-mod embedding;
-mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod group;
-mod handle;
-mod inbox;
-mod lookup;
-mod message;
-mod numbers;
-mod options;
-mod outcome;
-pub mod performance;
-pub mod production;
-mod promise;
-mod ranges;
-mod reactor;
-mod recovery;
+pub mod guide;
+mod net;
+mod promises;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod tls_failure;
-mod tls_options;
-mod transport;
-mod url;
-mod waiting;
+mod types;
 mod wire;
 
 pub use bytes::Bytes;
 
 pub use client::Client;
-pub use client_options::{AuthMechanism, ClientOptions};
-pub use error::{Broken, Cancelled, CancelledBy, Error, Reply, Result};
-pub use handle::Handle;
-pub use message::{Delivery, Message, Response, Returned};
-pub use options::{
+pub use client::handle::Handle;
+pub use client::wait::{loop_forever, loop_timeout};
+pub use net::transport::Stream;
+pub use promises::{Promise, PromiseId};
+pub use types::client_options::{AuthMechanism, ClientOptions};
+pub use types::error::{Broken, Cancelled, CancelledBy, Error, Reply, Result};
+pub use types::message::{Delivery, Message, Response, Returned};
+pub use types::recovery::{ConnectionEvent, Recovery, Restored};
+pub use types::requests::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
     QueueDeclare, QueueDelete, Requeue,
 };
-pub use outcome::{Answer, CancelOk, Connected, QueueDeclareOk};
-pub use promise::{Promise, PromiseId};
-pub use recovery::{ConnectionEvent, Recovery, Restored};
-pub use tls_failure::TlsFailure;
-pub use tls_options::TlsOptions;
-pub use transport::Stream;
-pub use waiting::{loop_forever, loop_timeout};
+pub use types::results::{Answer, CancelOk, Connected, QueueDeclareOk};
+pub use types::tls_failure::TlsFailure;
+pub use types::tls_options::TlsOptions;
 pub use wire::{FieldTable, FieldValue, Properties, ShortStr};

@@ -84,7 +84,7 @@ impl Aside {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::QueueBind;
+    use crate::types::requests::QueueBind;
 
     fn steps(count: usize) -> Vec<Step> {
         let bind = |number: usize| QueueBind::new("q", "x").routing_key(number.to_string());

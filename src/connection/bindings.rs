@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::options::{ExchangeBind, QueueBind};
+use crate::types::requests::{ExchangeBind, QueueBind};
 use crate::wire::ShortStr;
 
 /// What binds one thing to another.

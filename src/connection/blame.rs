@@ -28,7 +28,7 @@ use super::careful::Careful;
 use super::channels::Role;
 use super::requests::Request;
 use super::topology::StepKey;
-use crate::error::{Broken, Error};
+use crate::types::error::{Broken, Error};
 
 /// So many dying connections in a row make a suspect, if the broker has said that something is wrong; and if it has not.
 /// Where it has, so many with nothing else under way are a conviction, too.

@@ -6,8 +6,8 @@
 use std::time::Instant;
 
 use super::{Connection, Event};
-use crate::error::{Error, Printable};
-use crate::recovery::ConnectionEvent;
+use crate::types::error::{Error, Printable};
+use crate::types::recovery::ConnectionEvent;
 
 #[derive(Debug)]
 pub(super) struct Blocked {

@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::Connection;
 use super::channels::{Expect, Role};
 use super::requests::{Request, Sending};
-use crate::error::{Error, Result};
-use crate::message::{Delivery, Response, Returned};
-use crate::outcome::Outcome;
+use crate::types::error::{Error, Result};
+use crate::types::message::{Delivery, Response, Returned};
+use crate::types::results::Outcome;
 use crate::wire::{BasicConsume, BasicQos, write_method};
 
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";

@@ -14,7 +14,7 @@ use super::requests::{Call, Request};
 use super::topology::Step;
 use super::unsettled::Unsettled;
 use super::{Connection, Violation};
-use crate::error::Error;
+use crate::types::error::Error;
 use crate::wire::{ChannelCloseOk, write_method};
 
 /// The channel of all publishes. It is opened with the first one, and never in the pool.

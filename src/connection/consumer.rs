@@ -9,8 +9,8 @@ use super::channels::Expect;
 use super::gate::Held;
 use super::requests::check_frame;
 use super::unsettled::Unsettled;
-use crate::error::{Cancelled, CancelledBy, Error};
-use crate::options::{Consume, ConsumeMulti};
+use crate::types::error::{Cancelled, CancelledBy, Error};
+use crate::types::requests::{Consume, ConsumeMulti};
 use crate::wire::{
     BasicConsume, BasicQos, EncodeError, FieldTable, FieldValue, ShortStr, write_method,
 };

@@ -23,9 +23,9 @@ use super::consumer::{Consumer, Ending, Later, Queue};
 use super::requests::Request;
 use super::unsettled::Unsettled;
 use super::{Connection, Event, Violation};
-use crate::error::{CancelledBy, Error, Result};
-use crate::message::Delivery;
-use crate::outcome::{CancelOk, Outcome};
+use crate::types::error::{CancelledBy, Error, Result};
+use crate::types::message::Delivery;
+use crate::types::results::{CancelOk, Outcome};
 use crate::wire::{BasicCancel, ShortStr, write_ack, write_method};
 
 impl Connection {

@@ -9,8 +9,8 @@ use super::channels::{Channels, Expect, PUBLISHER, Role};
 use super::memory::Memory;
 use super::publisher::{BASIC, MARK};
 use super::{Connection, Violation};
-use crate::message::{Delivery, Origin, Returned};
-use crate::outcome::Outcome;
+use crate::types::message::{Delivery, Origin, Returned};
+use crate::types::results::Outcome;
 use crate::wire::{
     Arena, BasicGetOk, BasicReturn, ContentHeader, FRAME_HEADER, FrameHead, Properties, ShortStr,
 };

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::requests::{Call, Request};
-use crate::options::{
+use crate::types::requests::{
     ExchangeBind, ExchangeDeclare, ExchangeDelete, QueueBind, QueueDeclare, QueueDelete,
 };
 use crate::wire::{self, EncodeError, FieldTable, ShortStr, write_method};

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use super::Connection;
 use super::channels::{Channel, Expect, Role};
 use super::consumer::Consumer;
-use crate::message::Delivery;
+use crate::types::message::Delivery;
 
 /// What one gate holds back, oldest first.
 #[derive(Debug, Default)]

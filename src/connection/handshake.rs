@@ -25,9 +25,9 @@ use super::replay::Replay;
 use super::requests::check_frame;
 use super::topology::Topology;
 use super::{Config, Connection, Fault, Output, Publisher, Violation};
-use crate::client_options::AuthMechanism;
-use crate::error::{Broken, Error, Reply};
-use crate::outcome::{Connected, Outcome};
+use crate::types::client_options::AuthMechanism;
+use crate::types::error::{Broken, Error, Reply};
+use crate::types::results::{Connected, Outcome};
 use crate::wire::{
     ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionStart, ConnectionStartOk,
     ConnectionTune, ConnectionTuneOk, ConnectionUpdateSecret, FieldTable, MIN_FRAME_MAX, Method,

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn one_is_sent_at_half_the_interval_and_the_peer_given_up_after_two() {
         for seconds in [1, 2, 60, u16::MAX] {
-            let start = crate::reactor::now();
+            let start = crate::net::clock::now();
             let interval = Duration::from_secs(seconds.into());
             let moment = Duration::from_millis(1);
             let mut heartbeat = Heartbeat::default();

@@ -19,8 +19,8 @@ use super::blame::Item;
 use super::channels::{Expect, PUBLISHER};
 use super::publisher::{BASIC, InFlight, invalid_header, lost, mark};
 use super::requests::check_frame;
-use crate::error::Error;
-use crate::message::Message;
+use crate::types::error::Error;
+use crate::types::message::Message;
 use crate::wire::{
     Arena, BasicPublish, BasicQos, ContentHeader, EncodeError, FRAME_HEADER, FRAME_METHOD,
     FRAME_OVERHEAD, FrameHead, Method, WireMethod, begin_frame, end_frame, write_method,

@@ -1,7 +1,7 @@
 //! Memory that is used again: in the steady state nothing is allocated for a message.
 
 use super::body::Pool;
-use crate::message::Delivery;
+use crate::types::message::Delivery;
 use crate::wire::Arena;
 
 /// How many boxes are kept: of small deliveries, a loop that falls behind has some 3,000 at a time.

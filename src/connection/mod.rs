@@ -76,12 +76,12 @@ pub(crate) use output::{Output, SLICES};
 pub(crate) use requests::{Request, Sending};
 pub(crate) use settling::Settle;
 
-use crate::client_options::ClientOptions;
-use crate::error::{Broken, Error, Reply, Result};
-use crate::message::{Delivery, Origin};
-use crate::outcome::{Connected, Outcome};
-use crate::promise::PromiseId;
-use crate::recovery::ConnectionEvent;
+use crate::promises::PromiseId;
+use crate::types::client_options::ClientOptions;
+use crate::types::error::{Broken, Error, Reply, Result};
+use crate::types::message::{Delivery, Origin};
+use crate::types::recovery::ConnectionEvent;
+use crate::types::results::{Connected, Outcome};
 use crate::wire::{
     BasicDeliver, ChannelFlowOk, DecodeError, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT,
     FRAME_METHOD, Frame, FrameError, Method, ShortStr, begin_frame, end_frame, write_method,

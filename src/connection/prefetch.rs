@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use super::channels::{Expect, Role};
 use super::consumer::{Consumer, Later, Queue};
 use super::{Connection, Event};
-use crate::error::{Error, Result};
-use crate::outcome::Outcome;
+use crate::types::error::{Error, Result};
+use crate::types::results::Outcome;
 use crate::wire::{BasicCancel, BasicQos, EncodeError, write_method};
 
 impl Connection {

@@ -26,8 +26,8 @@ use super::held::Line;
 use super::output::{LARGE, Position, Span};
 use super::requests::check_frame;
 use super::{Connection, Event, Violation};
-use crate::error::{Error, Result};
-use crate::message::{Message, Returned};
+use crate::types::error::{Error, Result};
+use crate::types::message::{Message, Returned};
 use crate::wire::{
     BasicPublish, ChannelOpen, ConfirmSelect, ContentHeader, EncodeError, FRAME_BODY, FRAME_HEADER,
     FRAME_OVERHEAD, FieldValue, Properties, begin_frame, end_frame, write_method,

@@ -15,9 +15,9 @@ use super::handshake::State;
 use super::replay::Replay;
 use super::requests::Request;
 use super::{Connection, Event};
-use crate::error::Error;
-use crate::outcome::Outcome;
-use crate::recovery::ConnectionEvent;
+use crate::types::error::Error;
+use crate::types::recovery::ConnectionEvent;
+use crate::types::results::Outcome;
 use crate::wire::PROTOCOL_HEADER;
 
 impl Connection {

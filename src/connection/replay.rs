@@ -17,9 +17,9 @@ use super::channels::{Expect, Role};
 use super::handshake::State;
 use super::topology::{Plan, Step, StepKey};
 use super::{Connection, Event};
-use crate::error::Error;
-use crate::outcome::Outcome;
-use crate::recovery::{ConnectionEvent, Restored};
+use crate::types::error::Error;
+use crate::types::recovery::{ConnectionEvent, Restored};
+use crate::types::results::Outcome;
 use crate::wire::{ChannelOpen, ShortStr, write_method};
 
 /// How long to wait before trying again what the broker cannot do yet: at first, and at most.

@@ -9,13 +9,13 @@ use super::channels::{Calling, Expect, Role};
 use super::consumer::Consumer;
 use super::encode::Target;
 use super::handshake::State;
-use crate::error::{Error, Result};
-use crate::message::Message;
-use crate::options::{
+use crate::types::error::{Error, Result};
+use crate::types::message::Message;
+use crate::types::requests::{
     ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind, QueueDeclare,
     QueueDelete,
 };
-use crate::outcome::{Outcome, QueueDeclareOk};
+use crate::types::results::{Outcome, QueueDeclareOk};
 use crate::wire::{BasicGet, ChannelOpen, EncodeError, Method, ShortStr, write_method};
 
 /// The longest suffix of a consumer tag, in bytes.

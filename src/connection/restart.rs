@@ -5,7 +5,7 @@ use super::blame::Item;
 use super::consumer::Consumer;
 use super::replay::is_refusal;
 use super::unsettled::Unsettled;
-use crate::error::Error;
+use crate::types::error::Error;
 use crate::wire::{ChannelOpen, write_method};
 
 impl Connection {

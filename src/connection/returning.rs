@@ -16,8 +16,8 @@ use super::Connection;
 use super::channels::{Channel, Role};
 use super::settling::Settle;
 use super::unsettled::{Next, Unsettled};
-use crate::error::{Error, Result};
-use crate::message::Origin;
+use crate::types::error::{Error, Result};
+use crate::types::message::Origin;
 use crate::wire::{BasicNack, BasicReject, write_ack, write_method};
 
 /// How many deliveries the broker may have to look at for those that go back one by one: some 2000 behind a single one, which

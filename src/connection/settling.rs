@@ -5,10 +5,10 @@ use bytes::BytesMut;
 use super::channels::{Expect, Role};
 use super::consumer::{Later, Queue};
 use super::{Connection, Event};
-use crate::error::{Error, Result};
-use crate::message::Origin;
-use crate::options::Requeue;
-use crate::outcome::Outcome;
+use crate::types::error::{Error, Result};
+use crate::types::message::Origin;
+use crate::types::requests::Requeue;
+use crate::types::results::Outcome;
 use crate::wire::{
     BasicCancel, BasicNack, BasicRecover, BasicReject, EncodeError, write_ack, write_method,
 };

@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use super::Connection;
 use super::held::body_size;
 use super::publisher::{BASIC, InFlight, footer, lost};
-use crate::error::{Error, Reply};
+use crate::types::error::{Error, Reply};
 use crate::wire::{
     Arena, BasicPublish, ContentHeader, FRAME_OVERHEAD, FieldValue, FrameHead, Method, Properties,
 };
@@ -306,7 +306,7 @@ mod tests {
 
     use super::super::channels::PUBLISHER;
     use super::*;
-    use crate::message::Message;
+    use crate::types::message::Message;
     use crate::wire::{FRAME_HEADER, begin_frame, end_frame, write_method};
 
     /// The first two frames of a publish of five bytes.

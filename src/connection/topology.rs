@@ -9,9 +9,9 @@ use super::aside::Aside;
 use super::bindings::{Binding, Bindings, Key};
 use super::replay::Gone;
 use super::requests::Request;
-use crate::message::Message;
-use crate::options::{ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare};
-use crate::outcome::{Outcome, QueueDeclareOk};
+use crate::types::message::Message;
+use crate::types::requests::{ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare};
+use crate::types::results::{Outcome, QueueDeclareOk};
 use crate::wire::{Properties, ShortStr};
 
 /// In order, so that what is done again is done in the same order each time.
@@ -542,7 +542,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::options::QueueDelete;
+    use crate::types::requests::QueueDelete;
 
     fn topology() -> Topology {
         let mut topology = Topology::default();
@@ -607,7 +607,7 @@ mod tests {
         let bind = |number: usize| {
             QueueBind::new(format!("q{number}"), "x").routing_key(number.to_string())
         };
-        let start = crate::reactor::now();
+        let start = crate::net::clock::now();
         for number in 0..count {
             topology.note(Request::QueueBind(bind(number)), &Outcome::Done);
         }

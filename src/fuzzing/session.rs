@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use super::Choices;
-use crate::client_options::{AuthMechanism, ClientOptions};
 use crate::connection::{Config, Connection, Event, Login, SLICES};
-use crate::error::{Broken, Error};
-use crate::message::Delivery;
-use crate::outcome::Outcome;
-use crate::recovery::Recovery;
+use crate::types::client_options::{AuthMechanism, ClientOptions};
+use crate::types::error::{Broken, Error};
+use crate::types::message::Delivery;
+use crate::types::recovery::Recovery;
+use crate::types::results::Outcome;
 use crate::wire::{
     self, Arena, ContentHeader, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD,
     FRAME_OVERHEAD, FieldTable, Method, OwnedFrame, PROTOCOL_HEADER, ShortStr, split_frame,
@@ -88,7 +88,7 @@ impl Session {
         if is_set(4) {
             options = options.channel_max(4);
         }
-        let now = crate::reactor::now();
+        let now = crate::net::clock::now();
         let config = Config {
             login: Login {
                 mechanisms: vec![AuthMechanism::Plain],

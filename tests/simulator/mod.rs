@@ -28,10 +28,10 @@ use std::io::{IoSlice, Read};
 use std::time::{Duration, Instant};
 
 use crate::ClientOptions;
-use crate::client_options::AuthMechanism;
 use crate::connection::{Config, Connection, Event, Login, SLICES};
-use crate::error::{Broken, Error};
-use crate::recovery::Recovery;
+use crate::types::client_options::AuthMechanism;
+use crate::types::error::{Broken, Error};
+use crate::types::recovery::Recovery;
 use broker::{Broker, Limits};
 use program::Program;
 use rng::Rng;
@@ -111,7 +111,7 @@ impl Simulation {
         if has_low_mark {
             options = options.unread_high_water_mark(rng.below(1500));
         }
-        let now = crate::reactor::now();
+        let now = crate::net::clock::now();
         let config = Config {
             login: Login {
                 mechanisms: vec![AuthMechanism::Plain],
@@ -467,7 +467,7 @@ impl Simulation {
                 }
                 Event::Published { first, last } => {
                     for promise in first..=last {
-                        let published = Ok(crate::outcome::Outcome::Published);
+                        let published = Ok(crate::types::results::Outcome::Published);
                         self.program.settled(promise, published, &mut self.broker);
                     }
                 }

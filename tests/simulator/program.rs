@@ -9,13 +9,13 @@ use super::rng::Rng;
 use crate::connection::channels::Role;
 use crate::connection::returning::WORK;
 use crate::connection::{Connection, Request, Sending, Settle};
-use crate::error::{Error, Result};
-use crate::message::{Delivery, Message, Origin};
-use crate::options::{
+use crate::types::error::{Error, Result};
+use crate::types::message::{Delivery, Message, Origin};
+use crate::types::requests::{
     Consume, ConsumeMulti, ExchangeDeclare, ExchangeDelete, Get, QueueBind, QueueDeclare,
     QueueDelete, Requeue,
 };
-use crate::outcome::Outcome;
+use crate::types::results::Outcome;
 use crate::wire::ShortStr;
 
 pub(super) const QUEUES: &[&str] = &["a", "b", "c", "d"];

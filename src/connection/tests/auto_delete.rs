@@ -3,8 +3,8 @@
 use super::recovery::{bind, consume, consume_ok, declare, recovering};
 use super::script::{Script, channel_close, wire_declare_ok};
 use crate::connection::Request;
-use crate::error::Error;
-use crate::options::{Consume, ExchangeDeclare, QueueBind, QueueDeclare, QueueDelete};
+use crate::types::error::Error;
+use crate::types::requests::{Consume, ExchangeDeclare, QueueBind, QueueDeclare, QueueDelete};
 use crate::wire::{
     self, BasicCancelOk, BasicQosOk, ChannelOpenOk, ConnectionClose, ExchangeDeclareOk,
     QueueBindOk, WireMethod,
@@ -227,7 +227,7 @@ fn what_has_gone_for_sure_does_not_come_back() {
             call(script, delete, wire::QueueDeleteOk { message_count: 0 });
         },
         |script| {
-            let delete = Request::ExchangeDelete(crate::options::ExchangeDelete::new("x"));
+            let delete = Request::ExchangeDelete(crate::types::requests::ExchangeDelete::new("x"));
             call(script, delete, wire::ExchangeDeleteOk {});
         },
         |script| {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::recovery::{consume, consume_ok, declare, recovering, restored};
 use super::script::{Script, channel_close, wire_declare_ok};
 use crate::connection::Request;
-use crate::error::{Broken, Error};
-use crate::options::{Consume, ExchangeDeclare, QueueDeclare};
-use crate::outcome::Outcome;
-use crate::recovery::Restored;
+use crate::types::error::{Broken, Error};
+use crate::types::recovery::Restored;
+use crate::types::requests::{Consume, ExchangeDeclare, QueueDeclare};
+use crate::types::results::Outcome;
 use crate::wire::{
     BasicAck, BasicConsumeOk, BasicQosOk, ChannelOpenOk, ConfirmSelectOk, ConnectionClose,
     ConnectionCloseOk, ExchangeDeclareOk, FRAME_BODY, FRAME_METHOD, Method, OwnedFrame,

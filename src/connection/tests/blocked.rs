@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::script::{Script, channel_close};
 use crate::ClientOptions;
-use crate::error::Error;
-use crate::message::Message;
-use crate::outcome::Outcome;
-use crate::recovery::ConnectionEvent;
+use crate::types::error::Error;
+use crate::types::message::Message;
+use crate::types::recovery::ConnectionEvent;
+use crate::types::results::Outcome;
 use crate::wire::{
     BasicAck, BasicReturn, ChannelOpenOk, ConfirmSelectOk, ConnectionBlocked, ConnectionUnblocked,
     FieldValue, Properties,

@@ -8,10 +8,10 @@ use super::script::{
 };
 use crate::ClientOptions;
 use crate::connection::Request;
-use crate::error::{Broken, Error};
-use crate::message::Message;
-use crate::options::{Consume, Get};
-use crate::outcome::Outcome;
+use crate::types::error::{Broken, Error};
+use crate::types::message::Message;
+use crate::types::requests::{Consume, Get};
+use crate::types::results::Outcome;
 use crate::wire::{
     BasicAck, BasicConsumeOk, BasicDeliver, BasicGetOk, BasicPublish, BasicQosOk, BasicReturn,
     ChannelCloseOk, ChannelOpen, ChannelOpenOk, ConfirmSelect, ConfirmSelectOk, ConnectionClose,

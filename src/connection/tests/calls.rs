@@ -7,12 +7,12 @@ use super::script::{
 };
 use crate::ClientOptions;
 use crate::connection::Request;
-use crate::error::Error;
-use crate::options::{
+use crate::types::error::Error;
+use crate::types::requests::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
     QueueDeclare, QueueDelete,
 };
-use crate::outcome::Outcome;
+use crate::types::results::Outcome;
 use crate::wire::{
     self, BasicAck, BasicConsume, BasicConsumeOk, BasicGet, BasicGetEmpty, BasicPublish, BasicQos,
     BasicQosOk, ChannelCloseOk, ChannelFlow, ChannelFlowOk, ChannelOpen, ChannelOpenOk,

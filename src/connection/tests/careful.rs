@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::recovery::{consume, consume_ok, declare, recovering};
 use super::script::{Script, channel_close, wire_declare_ok};
 use crate::connection::Request;
-use crate::error::Error;
-use crate::options::{Consume, Get, QueueDeclare};
-use crate::outcome::Outcome;
+use crate::types::error::Error;
+use crate::types::requests::{Consume, Get, QueueDeclare};
+use crate::types::results::Outcome;
 use crate::wire::{BasicAck, BasicConsumeOk, BasicQosOk, ChannelOpenOk, Method, QueueDeclareOk};
 
 const DECLARE: (u16, u16) = (50, 10);
@@ -192,7 +192,7 @@ fn a_turn_ends_with_its_connection() {
         if closes {
             script.close();
         } else {
-            script.disconnect(crate::error::Broken::Heartbeat(HOUR));
+            script.disconnect(crate::types::error::Broken::Heartbeat(HOUR));
             script.connection.restart();
         }
         script.live(Duration::from_secs(30));

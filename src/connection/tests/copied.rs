@@ -2,8 +2,8 @@
 
 use super::recovery::{ack, consume, consume_ok, declare, recovering, stream_delivery};
 use super::script::{Script, channel_close, wire_declare_ok};
-use crate::options::{Consume, QueueDeclare};
-use crate::outcome::Outcome;
+use crate::types::requests::{Consume, QueueDeclare};
+use crate::types::results::Outcome;
 use crate::wire::{
     self, BasicDeliver, BasicQosOk, ChannelCloseOk, ChannelOpen, ChannelOpenOk, FieldTable,
     FieldValue, Properties,

@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::script::{CONNECT, Script, TUNE, frame_of, server_properties, start};
 use crate::ClientOptions;
-use crate::error::Error;
-use crate::outcome::{Connected, Outcome};
+use crate::types::error::Error;
+use crate::types::results::{Connected, Outcome};
 use crate::wire::{
     ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionOpenOk, ConnectionSecure,
     ConnectionStart, ConnectionTune, ConnectionTuneOk, FieldTable, FieldValue, Method,

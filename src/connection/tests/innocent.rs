@@ -6,9 +6,9 @@ use super::recovery::{bind, consume, consume_ok, declare, recovering};
 use super::script::{Script, channel_close, wire_declare_ok};
 use crate::ClientOptions;
 use crate::connection::Request;
-use crate::error::Error;
-use crate::options::{Consume, ExchangeDeclare, QueueDeclare};
-use crate::outcome::Outcome;
+use crate::types::error::Error;
+use crate::types::requests::{Consume, ExchangeDeclare, QueueDeclare};
+use crate::types::results::Outcome;
 use crate::wire::{self, BasicQosOk, ChannelOpenOk, ExchangeDeclareOk, Method, QueueBindOk};
 
 const DECLARE: (u16, u16) = (50, 10);

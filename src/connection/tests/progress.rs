@@ -3,8 +3,8 @@
 use super::recovery::{ack, consume, declare, recovering, send_publisher};
 use super::script::{Script, channel_close, wire_declare_ok};
 use crate::connection::Request;
-use crate::error::Error;
-use crate::options::{Consume, Get, QueueDeclare};
+use crate::types::error::Error;
+use crate::types::requests::{Consume, Get, QueueDeclare};
 use crate::wire::{BasicGetEmpty, ChannelOpenOk, ConnectionClose};
 
 /// Loses the connection; whether something has come of it.

@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::script::{Script, channel_close};
 use crate::ClientOptions;
-use crate::error::Error;
-use crate::message::{Message, Returned};
-use crate::outcome::Outcome;
+use crate::types::error::Error;
+use crate::types::message::{Message, Returned};
+use crate::types::results::Outcome;
 use crate::wire::{
     BasicAck, BasicNack, BasicPublish, BasicReturn, ChannelCloseOk, ChannelOpen, ChannelOpenOk,
     ConfirmSelect, ConfirmSelectOk, ConnectionClose, FRAME_BODY, FieldTable, FieldValue, Method,

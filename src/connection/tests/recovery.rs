@@ -7,11 +7,11 @@ use super::script::{
 };
 use crate::ClientOptions;
 use crate::connection::Request;
-use crate::error::{CancelledBy, Error};
-use crate::message::Message;
-use crate::options::{Consume, ExchangeDeclare, Get, QueueBind, QueueDeclare, QueueDelete};
-use crate::outcome::Outcome;
-use crate::recovery::{ConnectionEvent, Recovery, Restored};
+use crate::types::error::{CancelledBy, Error};
+use crate::types::message::Message;
+use crate::types::recovery::{ConnectionEvent, Recovery, Restored};
+use crate::types::requests::{Consume, ExchangeDeclare, Get, QueueBind, QueueDeclare, QueueDelete};
+use crate::types::results::Outcome;
 use crate::wire::{
     self, BasicAck, BasicConsumeOk, BasicDeliver, BasicPublish, BasicQosOk, ChannelCloseOk,
     ChannelOpen, ChannelOpenOk, ConfirmSelect, ConfirmSelectOk, ConnectionClose, ConnectionCloseOk,
@@ -635,7 +635,7 @@ fn without_recovery_nothing_is_kept() {
     let mut script = Script::connected();
     let published = script.publish("", "q", "1");
     script.methods();
-    script.disconnect(crate::error::Broken::Eof);
+    script.disconnect(crate::types::error::Broken::Eof);
     assert!(script.connection.is_over());
     assert_matches!(
         script.result(published),

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use super::script::{Script, channel_close};
 use crate::ClientOptions;
-use crate::error::Error;
-use crate::message::Message;
-use crate::outcome::Outcome;
+use crate::types::error::Error;
+use crate::types::message::Message;
+use crate::types::results::Outcome;
 use crate::wire::{
     BasicAck, BasicQosOk, ChannelOpenOk, ConfirmSelectOk, FRAME_METHOD, Method, split_frame,
 };

@@ -7,10 +7,10 @@ use super::recovery::{
 };
 use super::script::{Script, channel_close, wire_declare_ok};
 use crate::connection::Request;
-use crate::error::Error;
-use crate::options::{Consume, ExchangeBind, ExchangeDeclare, QueueDeclare, QueueDelete};
-use crate::outcome::Outcome;
-use crate::recovery::ConnectionEvent;
+use crate::types::error::Error;
+use crate::types::recovery::ConnectionEvent;
+use crate::types::requests::{Consume, ExchangeBind, ExchangeDeclare, QueueDeclare, QueueDelete};
+use crate::types::results::Outcome;
 use crate::wire::{
     self, BasicQosOk, ChannelOpenOk, ExchangeDeclareOk, Method, QueueBindOk, QueueDeleteOk,
 };
@@ -519,7 +519,7 @@ fn giving_up_is_told() {
     script.lose();
     script
         .connection
-        .give_up(&Error::ConnectionBroken(crate::error::Broken::Eof));
+        .give_up(&Error::ConnectionBroken(crate::types::error::Broken::Eof));
     script.collect();
     assert_matches!(script.changes.pop(), Some(ConnectionEvent::GivenUp(_)));
     // Not what the user has asked for.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::script::{Script, channel_close, content_of, wire_declare};
 use crate::connection::{Request, Sending};
-use crate::error::Error;
-use crate::message::Message;
-use crate::outcome::Outcome;
+use crate::types::error::Error;
+use crate::types::message::Message;
+use crate::types::results::Outcome;
 use crate::wire::{
     BasicConsume, BasicDeliver, BasicPublish, BasicQos, BasicQosOk, BasicReturn, ChannelCloseOk,
     ChannelOpen, ChannelOpenOk, Properties,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::recovery::{ack, consume, consume_ok, recovering, stream_delivery};
 use super::script::{Script, channel_close};
-use crate::error::{CancelledBy, Error};
-use crate::options::{Consume, ConsumeMulti};
-use crate::outcome::Outcome;
+use crate::types::error::{CancelledBy, Error};
+use crate::types::requests::{Consume, ConsumeMulti};
+use crate::types::results::Outcome;
 use crate::wire::{
     self, BasicCancel, BasicCancelOk, BasicConsumeOk, BasicNack, BasicQosOk, ChannelOpenOk,
     FRAME_METHOD, FieldTable, Method, split_frame,

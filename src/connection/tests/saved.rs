@@ -7,10 +7,10 @@ use super::script::{
 };
 use crate::ClientOptions;
 use crate::connection::Request;
-use crate::error::Error;
-use crate::message::Message;
-use crate::options::QueueDeclare;
-use crate::outcome::Outcome;
+use crate::types::error::Error;
+use crate::types::message::Message;
+use crate::types::requests::QueueDeclare;
+use crate::types::results::Outcome;
 use crate::wire::{
     BasicAck, BasicNack, BasicPublish, BasicReturn, ChannelOpen, ChannelOpenOk, ConfirmSelect,
     ConfirmSelectOk, ConnectionOpenOk, ConnectionStart, ConnectionTune, FieldTable, FieldValue,

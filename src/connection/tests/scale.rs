@@ -7,16 +7,16 @@ use super::script::Script;
 use crate::ClientOptions;
 use crate::connection::unsettled::Unsettled;
 use crate::connection::{Request, Sending};
-use crate::error::Error;
-use crate::message::Message;
-use crate::options::Consume;
+use crate::types::error::Error;
+use crate::types::message::Message;
+use crate::types::requests::Consume;
 
 const MANY: usize = 32;
 
 /// Asserts that `work` on so many more takes far less than the square of that.
 fn assert_linear(few: usize, mut work: impl FnMut(usize)) {
     let mut time = |count: usize| {
-        let begun = crate::reactor::now();
+        let begun = crate::net::clock::now();
         work(count);
         begun.elapsed()
     };

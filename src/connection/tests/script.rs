@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::ClientOptions;
-use crate::client_options::AuthMechanism;
 use crate::connection::{Config, Connection, Event, Login, Request, SLICES, Sending, Settle};
-use crate::error::{Broken, Result};
-use crate::message::{Delivery, Message};
-use crate::options::{ConsumeMulti, QueueDeclare};
-use crate::outcome::Outcome;
-use crate::recovery::{ConnectionEvent, Recovery};
+use crate::types::client_options::AuthMechanism;
+use crate::types::error::{Broken, Result};
+use crate::types::message::{Delivery, Message};
+use crate::types::recovery::{ConnectionEvent, Recovery};
+use crate::types::requests::{ConsumeMulti, QueueDeclare};
+use crate::types::results::Outcome;
 use crate::wire::{
     self, Arena, BasicDeliver, ConnectionOpenOk, ConnectionStart, ConnectionTune, ContentHeader,
     FRAME_BODY, FRAME_HEADER, FRAME_METHOD, FieldTable, Method, OwnedFrame, PROTOCOL_HEADER,
@@ -66,7 +66,7 @@ impl Script {
             options,
             client: 7,
             epoch: EPOCH,
-            now: crate::reactor::now(),
+            now: crate::net::clock::now(),
         };
         Self {
             now: config.now,

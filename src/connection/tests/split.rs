@@ -9,8 +9,8 @@ use super::script::{
 };
 use crate::ClientOptions;
 use crate::connection::read_in_pieces;
-use crate::message::Message;
-use crate::options::Consume;
+use crate::types::message::Message;
+use crate::types::requests::Consume;
 use crate::wire::{
     BasicAck, BasicConsumeOk, BasicDeliver, BasicQosOk, BasicReturn, ChannelOpenOk,
     ConfirmSelectOk, ConnectionClose, ConnectionOpenOk, ConnectionTune, FRAME_HEARTBEAT,
@@ -160,7 +160,7 @@ fn a_session_that_ends_anywhere_leaves_no_promise_open() {
         let mut script = client();
         script.send_bytes(&session[..cut]);
         script.write(usize::MAX);
-        script.disconnect(crate::error::Broken::Eof);
+        script.disconnect(crate::types::error::Broken::Eof);
         for promise in 1..=RETURNED {
             assert!(
                 script.result(promise).is_some(),

@@ -7,9 +7,9 @@ use super::consume::{
 use super::script::{Script, TUNE, wire_declare, wire_declare_ok};
 use crate::ClientOptions;
 use crate::connection::Settle;
-use crate::error::{CancelledBy, Error};
-use crate::options::{Consume, Requeue};
-use crate::outcome::Outcome;
+use crate::types::error::{CancelledBy, Error};
+use crate::types::requests::{Consume, Requeue};
+use crate::types::results::Outcome;
 use crate::wire::{
     BasicAck, BasicCancel, BasicNack, BasicQosOk, BasicReject, ChannelOpen, ChannelOpenOk,
     FieldTable,
@@ -237,7 +237,7 @@ fn a_broker_that_ignores_the_prefetch_is_counted() {
     let given = script.deliveries(CONSUMER);
     script.ack(&given[0]).unwrap();
     assert_eq!(held(&script), 0);
-    script.disconnect(crate::error::Broken::Eof);
+    script.disconnect(crate::types::error::Broken::Eof);
     assert_eq!(held(&script), 0);
 }
 

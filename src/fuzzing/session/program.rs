@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Session;
 use crate::connection::{Request, Sending, Settle};
 use crate::fuzzing::Choices;
-use crate::message::Message;
-use crate::options::{
+use crate::types::message::Message;
+use crate::types::requests::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
     QueueDeclare, QueueDelete, Requeue,
 };

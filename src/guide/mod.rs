@@ -1,0 +1,4 @@
+//! The guide: what a program needs beyond the first lines.
+
+pub mod performance;
+pub mod production;
