@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::blame::Item;
-use super::consumer::Consumer;
-use super::content::Incoming;
+use super::consume::consumer::Consumer;
+use super::consume::unsettled::Unsettled;
+use super::incoming::content::Incoming;
+use super::recovery::blame::Item;
+use super::recovery::topology::Step;
 use super::requests::{Call, Request};
-use super::topology::Step;
-use super::unsettled::Unsettled;
 use super::{Connection, Violation};
 use crate::types::error::Error;
 use crate::wire::{ChannelCloseOk, write_method};

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A connection that may have another socket goes to Suspended instead of Over, and from there to Start again; after
-//! open-ok it is Recovering before it is Open. That is in `recovery.rs`.
+//! open-ok it is Recovering before it is Open. That is in `recovery/`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,11 +19,11 @@ use bytes::Bytes;
 
 use super::channels::Channels;
 use super::heartbeat::Heartbeat;
-use super::input::Input;
-use super::memory::Memory;
-use super::replay::Replay;
+use super::incoming::input::Input;
+use super::incoming::memory::Memory;
+use super::recovery::replay::Replay;
+use super::recovery::topology::Topology;
 use super::requests::check_frame;
-use super::topology::Topology;
 use super::{Config, Connection, Fault, Output, Publisher, Violation};
 use crate::types::client_options::AuthMechanism;
 use crate::types::error::{Broken, Error, Reply};
@@ -122,7 +122,7 @@ impl Connection {
         let mut out = Output::default();
         out.tail().extend_from_slice(PROTOCOL_HEADER);
         Self {
-            return_work: super::returning::WORK,
+            return_work: super::consume::returning::WORK,
             state: State::Start,
             connect: Some(connect),
             closes: Vec::new(),

@@ -22,59 +22,40 @@
 //! (`poll_*` and [`out`](Connection::out)), and questions. After any of the first two, take all events and write the
 //! output.
 //!
-//! Each file beside this one has one concern: `handshake` opens and closes, `requests` and `channels` carry the plain
-//! calls, `content` puts messages together, `publisher` (with `suspects` and `held`) and `consumers` (with `consumer`, `prefetch`
-//! and `settling`) have the two long-lived kinds of channel, `output` is the bytes to be written, `heartbeat` the timers,
-//! `blocked` the times when the broker takes no messages, `calls` requests that wait for a reply from another program.
-//! `recovery`, `replay`, `restart` and `topology` (with `bindings` and `aside`) carry all of it over to another socket, and `blame`
-//! (with `careful`) sees to it that not every socket is killed by the same.
+//! - `handshake.rs` opens and closes; `heartbeat.rs` has the timers of a socket.
+//! - `requests.rs` and `channels.rs` carry the plain requests, `encode.rs` has their bytes; `rpc.rs` is for those that wait
+//!   for the reply of another program.
+//! - `incoming/`: what is read, as frames and then as messages.
+//! - `publish/`: the confirm channel, what is refused on it, what waits, and the bytes to be written.
+//! - `consume/`: consumers, their prefetch, and how deliveries are settled or go back.
+//! - `recovery/`: how all of it is carried over to another socket, and how not every socket dies of the same.
 
-mod aside;
-mod bindings;
-mod blame;
-mod blocked;
-mod body;
-mod calls;
-mod careful;
 mod channels;
-mod consumer;
-mod consumers;
-mod content;
+mod consume;
 mod encode;
-mod gate;
 mod handshake;
 mod heartbeat;
-mod held;
-mod input;
-mod memory;
-mod output;
-mod prefetch;
-mod publisher;
+mod incoming;
+mod publish;
 mod recovery;
-mod replay;
 mod requests;
-mod restart;
-mod returning;
-mod settling;
+mod rpc;
 #[cfg(test)]
 #[path = "../../tests/simulator/mod.rs"]
 mod simulator;
-mod suspects;
 #[cfg(test)]
 mod tests;
-mod topology;
-mod unsettled;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(crate) use consume::settle::Settle;
 pub(crate) use handshake::Login;
 #[cfg(any(test, fuzzing))]
-pub(crate) use input::read_in_pieces;
-pub(crate) use output::{Output, SLICES};
+pub(crate) use incoming::input::read_in_pieces;
+pub(crate) use publish::output::{Output, SLICES};
 pub(crate) use requests::{Request, Sending};
-pub(crate) use settling::Settle;
 
 use crate::promises::PromiseId;
 use crate::types::client_options::ClientOptions;
@@ -86,21 +67,21 @@ use crate::wire::{
     BasicDeliver, ChannelFlowOk, DecodeError, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT,
     FRAME_METHOD, Frame, FrameError, Method, ShortStr, begin_frame, end_frame, write_method,
 };
-use blame::Blame;
-use blocked::Blocked;
-use calls::UnderWay;
 use channels::{Channels, Expect, PUBLISHER, Role};
-use consumer::Consumer;
-use content::{Incoming, Message};
-use gate::Account;
+use consume::consumer::Consumer;
+use consume::gate::Account;
 use handshake::State;
 use heartbeat::{Due, Heartbeat};
-use input::{Input, Next, PlainDelivery};
-use memory::Memory;
-use publisher::Publisher;
-use replay::Replay;
+use incoming::content::{Incoming, Message};
+use incoming::input::{Input, Next, PlainDelivery};
+use incoming::memory::Memory;
+use publish::Publisher;
+use publish::blocked::Blocked;
+use recovery::blame::Blame;
+use recovery::replay::Replay;
+use recovery::topology::Topology;
 use requests::EarlyPublish;
-use topology::Topology;
+use rpc::UnderWay;
 
 /// What a connection needs to know from the start.
 #[derive(Debug)]

@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use super::Connection;
-use super::blame::Item;
 use super::channels::{Calling, Expect, Role};
-use super::consumer::Consumer;
+use super::consume::consumer::Consumer;
 use super::encode::Target;
 use super::handshake::State;
+use super::recovery::blame::Item;
 use crate::types::error::{Error, Result};
 use crate::types::message::Message;
 use crate::types::requests::{

@@ -1,7 +1,7 @@
 //! Messages: what a user publishes, what comes back, and what is delivered.
 //!
 //! How they look on the wire is in `wire/properties.rs`; how they are put together from frames, in
-//! `connection/content.rs`.
+//! `connection/incoming/content.rs`.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,5 @@
 //! What a user may say of a lost connection, and what the program is told. How it is done is in
-//! `connection/recovery.rs` and `driver/hosts.rs`.
+//! `connection/recovery/` and `driver/hosts.rs`.
 
 use std::time::Duration;
 

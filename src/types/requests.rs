@@ -1,7 +1,7 @@
 //! What a user may say of each request.
 //!
 //! Every request takes a plain name for the simple case, and one of these for the rest. They are builders by value:
-//! `QueueDeclare::new("work").durable(true)`. How they are put on the wire is in `connection/requests.rs`.
+//! `QueueDeclare::new("work").durable(true)`. How they are put on the wire is in `connection/encode.rs`.
 
 use crate::wire::{FieldTable, FieldValue, ShortStr};
 

@@ -7,7 +7,7 @@ use super::body_of;
 use super::broker::{self, Broker, Fate, Key, SERVICE};
 use super::rng::Rng;
 use crate::connection::channels::Role;
-use crate::connection::returning::WORK;
+use crate::connection::consume::returning::WORK;
 use crate::connection::{Connection, Request, Sending, Settle};
 use crate::types::error::{Error, Result};
 use crate::types::message::{Delivery, Message, Origin};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::script::Script;
 use crate::ClientOptions;
-use crate::connection::unsettled::Unsettled;
+use crate::connection::consume::unsettled::Unsettled;
 use crate::connection::{Request, Sending};
 use crate::types::error::Error;
 use crate::types::message::Message;

@@ -12,21 +12,21 @@
 
 use bytes::BytesMut;
 
-use super::Connection;
-use super::channels::{Channel, Role};
-use super::settling::Settle;
-use super::unsettled::{Next, Unsettled};
+use crate::connection::Connection;
+use crate::connection::channels::{Channel, Role};
+use crate::connection::consume::settle::Settle;
+use crate::connection::consume::unsettled::{Next, Unsettled};
 use crate::types::error::{Error, Result};
 use crate::types::message::Origin;
 use crate::wire::{BasicNack, BasicReject, write_ack, write_method};
 
 /// How many deliveries the broker may have to look at for those that go back one by one: some 2000 behind a single one, which
 /// take RabbitMQ 4.0 0.3 s; 8000 take it 5 to 12 s.
-pub(super) const WORK: usize = 1 << 22;
+pub(crate) const WORK: usize = 1 << 22;
 
 impl Channel {
     /// Before all up to a tag are settled: what of them is to go back goes back, and what is before that is settled first.
-    pub(super) fn settle_between(
+    pub(crate) fn settle_between(
         &mut self,
         origin: Origin,
         how: Settle,
@@ -99,13 +99,13 @@ impl Connection {
 
     /// Less work than else, so that few deliveries are much.
     #[cfg(test)]
-    pub(super) fn limit_return_work(&mut self, work: usize) {
+    pub(crate) fn limit_return_work(&mut self, work: usize) {
         self.return_work = work;
     }
 
     /// Gives back what is to go back, oldest first, as far as that is no great work for the broker; the rest when the program
     /// has settled more.
-    pub(super) fn return_dropped(&mut self, number: u16) {
+    pub(crate) fn return_dropped(&mut self, number: u16) {
         let has_nack = self
             .connected
             .as_ref()

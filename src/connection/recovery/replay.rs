@@ -12,11 +12,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::blame::Item;
-use super::channels::{Expect, Role};
-use super::handshake::State;
-use super::topology::{Plan, Step, StepKey};
-use super::{Connection, Event};
+use crate::connection::channels::{Expect, Role};
+use crate::connection::handshake::State;
+use crate::connection::recovery::blame::Item;
+use crate::connection::recovery::topology::{Plan, Step, StepKey};
+use crate::connection::{Connection, Event};
 use crate::types::error::Error;
 use crate::types::recovery::{ConnectionEvent, Restored};
 use crate::types::results::Outcome;
@@ -31,7 +31,7 @@ const HOLD: Duration = Duration::from_secs(10);
 
 /// The making anew of what was there before a loss.
 #[derive(Debug, Default)]
-pub(super) struct Replay {
+pub(crate) struct Replay {
     plan: Plan,
     phase: usize,
     outstanding: usize,
@@ -63,11 +63,11 @@ struct Pending {
 
 /// Names of what has to be declared once more.
 #[derive(Debug, Default)]
-pub(super) struct Gone {
-    pub(super) exchanges: BTreeSet<ShortStr>,
-    pub(super) queues: BTreeSet<ShortStr>,
+pub(crate) struct Gone {
+    pub(crate) exchanges: BTreeSet<ShortStr>,
+    pub(crate) queues: BTreeSet<ShortStr>,
     /// Whether publishes wait for it.
-    pub(super) holds: bool,
+    pub(crate) holds: bool,
 }
 
 impl Gone {
@@ -86,32 +86,32 @@ impl Gone {
 
 impl Replay {
     /// Why a queue cannot be had yet.
-    pub(super) fn pending(&self, queue: &ShortStr) -> Option<&Error> {
+    pub(crate) fn pending(&self, queue: &ShortStr) -> Option<&Error> {
         self.pending.get(queue)
     }
 
     /// When it began.
-    pub(super) fn began(&self) -> Option<Instant> {
+    pub(crate) fn began(&self) -> Option<Instant> {
         self.began
     }
 
     /// How many steps have not been tried.
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.plan.iter().map(VecDeque::len).sum()
     }
 
     /// Whether publishes wait.
-    pub(super) fn holds_publishes(&self) -> bool {
+    pub(crate) fn holds_publishes(&self) -> bool {
         self.holds_publishes
     }
 
     /// Whether what is refused now is tried again.
-    pub(super) fn may_retry(&self, now: Instant) -> bool {
+    pub(crate) fn may_retry(&self, now: Instant) -> bool {
         self.began.is_some() && self.until.is_none_or(|until| now < until)
     }
 
     /// How long to wait before trying something again.
-    pub(super) fn pause(&self, now: Instant) -> Duration {
+    pub(crate) fn pause(&self, now: Instant) -> Duration {
         let began = self.began.unwrap_or(now);
         let lasted = now.saturating_duration_since(began);
         (lasted / 8).clamp(RETRY, RETRY_MAX)
@@ -133,13 +133,13 @@ impl Replay {
 }
 
 /// Whether the broker has refused one thing, and nothing else.
-pub(super) fn is_refusal(error: &Error) -> bool {
+pub(crate) fn is_refusal(error: &Error) -> bool {
     error.reply().is_some_and(|reply| reply.from_broker)
 }
 
 impl Connection {
     /// The connection is open anew, and everything is to be declared before anything else.
-    pub(super) fn begin_replay(&mut self) {
+    pub(crate) fn begin_replay(&mut self) {
         self.state = State::Recovering;
         let Some(recovery) = &self.config.options.recovery else {
             return self.open_again();
@@ -189,7 +189,7 @@ impl Connection {
         refused
     }
 
-    pub(super) fn go_on_replaying(&mut self) {
+    pub(crate) fn go_on_replaying(&mut self) {
         while let Some(steps) = self.replay.plan.get_mut(self.replay.phase) {
             let Some(step) = steps.pop_front() else {
                 if self.replay.outstanding > 0 {
@@ -252,7 +252,7 @@ impl Connection {
     }
 
     /// A step's answer.
-    pub(super) fn replayed(&mut self, number: u16, outcome: Outcome) {
+    pub(crate) fn replayed(&mut self, number: u16, outcome: Outcome) {
         let Some(channel) = self.channels.get_mut(number) else {
             return;
         };
@@ -269,7 +269,7 @@ impl Connection {
         self.go_on_replaying();
     }
 
-    pub(super) fn replay_failed(&mut self, step: Step, error: &Error) {
+    pub(crate) fn replay_failed(&mut self, step: Step, error: &Error) {
         if !self.state.is_up() {
             return;
         }
@@ -316,7 +316,7 @@ impl Connection {
 
     /// A queue of a consumer's is not there. Made by this client, it is made once more, with all that is bound to it; if
     /// that is refused, here is why.
-    pub(super) fn queue_is_gone(&mut self, queue: &ShortStr) -> Option<Error> {
+    pub(crate) fn queue_is_gone(&mut self, queue: &ShortStr) -> Option<Error> {
         let recovery = self.config.options.recovery.as_ref();
         if recovery.is_some_and(|recovery| recovery.topology) && self.topology.has_queue(queue) {
             let key = StepKey::Queue(queue.clone());
@@ -358,7 +358,7 @@ impl Connection {
         self.plan_retry();
     }
 
-    pub(super) fn plan_retry(&mut self) {
+    pub(crate) fn plan_retry(&mut self) {
         let replay = &mut self.replay;
         if replay.again.is_empty() && replay.gone.is_empty() && self.suspended.is_empty() {
             return;
@@ -402,7 +402,7 @@ impl Connection {
     }
 
     /// Publishes what was kept, and what came since, unless something has to come first.
-    pub(super) fn go_on_publishing(&mut self) {
+    pub(crate) fn go_on_publishing(&mut self) {
         if !self.state.is_open() || self.blocked.is_some() || self.publishes_wait() {
             return;
         }
@@ -411,12 +411,12 @@ impl Connection {
     }
 
     /// When to try again what the broker could not do; never on a connection that is not up.
-    pub(super) fn retry_at(&self) -> Option<Instant> {
+    pub(crate) fn retry_at(&self) -> Option<Instant> {
         self.replay.retry_at.filter(|_| self.state.is_up())
     }
 
     /// Tries again what the broker could not do, when the time has come.
-    pub(super) fn retry_replay(&mut self) {
+    pub(crate) fn retry_replay(&mut self) {
         if self.retry_at().is_none_or(|retry_at| self.now < retry_at) {
             return;
         }

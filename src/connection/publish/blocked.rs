@@ -5,20 +5,20 @@
 
 use std::time::Instant;
 
-use super::{Connection, Event};
+use crate::connection::{Connection, Event};
 use crate::types::error::{Error, Printable};
 use crate::types::recovery::ConnectionEvent;
 
 #[derive(Debug)]
-pub(super) struct Blocked {
-    pub(super) reason: String,
+pub(crate) struct Blocked {
+    pub(crate) reason: String,
     since: Instant,
     /// Publishes wait no longer.
     expired: bool,
 }
 
 impl Connection {
-    pub(super) fn block(&mut self, reason: String, now: Instant) {
+    pub(crate) fn block(&mut self, reason: String, now: Instant) {
         log::warn!(
             "the broker takes no messages for now: {}",
             Printable(&reason)
@@ -33,7 +33,7 @@ impl Connection {
             .push_back(Event::Changed(ConnectionEvent::Blocked(reason)));
     }
 
-    pub(super) fn unblock(&mut self) {
+    pub(crate) fn unblock(&mut self) {
         if self.blocked.take().is_none() {
             return;
         }
@@ -50,14 +50,14 @@ impl Connection {
     }
 
     /// When publishes have waited for long enough.
-    pub(super) fn blocked_deadline(&self) -> Option<Instant> {
+    pub(crate) fn blocked_deadline(&self) -> Option<Instant> {
         let blocked = self.blocked.as_ref().filter(|blocked| !blocked.expired)?;
         blocked
             .since
             .checked_add(self.config.options.blocked_timeout?)
     }
 
-    pub(super) fn expire_blocked(&mut self) {
+    pub(crate) fn expire_blocked(&mut self) {
         if self
             .blocked_deadline()
             .is_none_or(|deadline| self.now < deadline)

@@ -1,6 +1,6 @@
 //! Memory that is used again: in the steady state nothing is allocated for a message.
 
-use super::body::Pool;
+use crate::connection::incoming::body::Pool;
 use crate::types::message::Delivery;
 use crate::wire::Arena;
 
@@ -8,24 +8,24 @@ use crate::wire::Arena;
 const BOXES: usize = 4096;
 
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// For small parts of what comes in.
-    pub(super) arena: Arena,
+    pub(crate) arena: Arena,
     /// For large bodies.
-    pub(super) pool: Pool,
+    pub(crate) pool: Pool,
     #[expect(clippy::vec_box, reason = "it is the boxes that are kept")]
     deliveries: Vec<Box<Delivery>>,
 }
 
 impl Memory {
     /// A blank delivery.
-    pub(super) fn delivery(&mut self) -> Box<Delivery> {
+    pub(crate) fn delivery(&mut self) -> Box<Delivery> {
         let blank = || Box::new(Delivery::blank());
         self.deliveries.pop().unwrap_or_else(blank)
     }
 
     /// Takes back the box of a delivery, which is blank again.
-    pub(super) fn recycle(&mut self, delivery: Box<Delivery>) {
+    pub(crate) fn recycle(&mut self, delivery: Box<Delivery>) {
         if self.deliveries.len() < BOXES {
             self.deliveries.push(delivery);
         }

@@ -10,7 +10,7 @@ const SLACK: usize = 64;
 /// A tag that is taken out of the midst stays where it was, as a blank: to move all behind it would take the time of all
 /// of them for each. Blanks go when they come to the front, or are more than the others.
 #[derive(Debug, Default)]
-pub(super) struct Unsettled {
+pub(crate) struct Unsettled {
     /// Ascending; false is a blank. The first is none.
     tags: VecDeque<(u64, bool)>,
     /// Those that are no blanks.
@@ -33,42 +33,42 @@ struct Run {
 
 /// What is to go back next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Next {
-    pub(super) tag: u64,
+pub(crate) struct Next {
+    pub(crate) tag: u64,
     /// All up to that tag, none of which is with the program; or the single one.
-    pub(super) multiple: bool,
+    pub(crate) multiple: bool,
     /// Whether their queue, which is a stream, has them anyway.
-    pub(super) is_kept: bool,
+    pub(crate) is_kept: bool,
 }
 
 impl Unsettled {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count
     }
 
     /// Whether none is left, and none is to go back.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0 && self.returning.is_empty()
     }
 
     /// Whether some are to go back.
-    pub(super) fn has_returning(&self) -> bool {
+    pub(crate) fn has_returning(&self) -> bool {
         !self.returning.is_empty()
     }
 
     /// The oldest one.
-    pub(super) fn first(&self) -> Option<u64> {
+    pub(crate) fn first(&self) -> Option<u64> {
         self.tags.front().map(|&(tag, _)| tag)
     }
 
     /// The newest one.
-    pub(super) fn last(&self) -> Option<u64> {
+    pub(crate) fn last(&self) -> Option<u64> {
         let mut tags = self.tags.iter().rev();
         tags.find(|&&(_, is_there)| is_there).map(|&(tag, _)| tag)
     }
 
     /// Adds a tag; false: it is not above all that are known here.
-    pub(super) fn push(&mut self, tag: u64) -> bool {
+    pub(crate) fn push(&mut self, tag: u64) -> bool {
         if self.tags.back().is_some_and(|&(last, _)| last >= tag)
             || self.returning.back().is_some_and(|run| run.last >= tag)
         {
@@ -84,12 +84,12 @@ impl Unsettled {
         found.ok().filter(|&index| self.tags[index].1)
     }
 
-    pub(super) fn contains(&self, tag: u64) -> bool {
+    pub(crate) fn contains(&self, tag: u64) -> bool {
         self.find(tag).is_some()
     }
 
     /// Takes one tag out; false: it is not there.
-    pub(super) fn remove(&mut self, tag: u64) -> bool {
+    pub(crate) fn remove(&mut self, tag: u64) -> bool {
         // Most are settled in their order.
         if self.first() == Some(tag) {
             self.tags.pop_front();
@@ -104,7 +104,7 @@ impl Unsettled {
     }
 
     /// Takes out that tag and all below it; false, and none is taken: it is not there.
-    pub(super) fn remove_to(&mut self, tag: u64) -> bool {
+    pub(crate) fn remove_to(&mut self, tag: u64) -> bool {
         let Some(index) = self.find(tag) else {
             return false;
         };
@@ -116,7 +116,7 @@ impl Unsettled {
 
     /// Takes out tags, ascending, which are to go back; those that are not there stay away. With each, whether its queue, which
     /// is a stream, has it anyway.
-    pub(super) fn give_up(&mut self, tags: impl Iterator<Item = (u64, bool)>) {
+    pub(crate) fn give_up(&mut self, tags: impl Iterator<Item = (u64, bool)>) {
         let mut is_behind = true;
         for (tag, is_kept) in tags {
             if !self.remove(tag) {
@@ -144,7 +144,7 @@ impl Unsettled {
 
     /// Takes out what goes back next: at best what is older than all that the program has; else single ones, as long as they
     /// are, with those that the program has, no more than `work` allows.
-    pub(super) fn next_return(&mut self, work: usize) -> Option<Next> {
+    pub(crate) fn next_return(&mut self, work: usize) -> Option<Next> {
         let oldest = *self.returning.front()?;
         let first = self.first();
         if first.is_some_and(|first| first < oldest.first) {
@@ -170,7 +170,7 @@ impl Unsettled {
     }
 
     /// Takes out the oldest that is to go back.
-    pub(super) fn pop_returning(&mut self) -> Option<Next> {
+    pub(crate) fn pop_returning(&mut self) -> Option<Next> {
         let oldest = *self.returning.front()?;
         self.take_returning(oldest.first);
         Some(Next {
@@ -202,7 +202,7 @@ impl Unsettled {
     }
 
     /// The last of those that are older than all that is to go back.
-    pub(super) fn before_returning(&self) -> Option<u64> {
+    pub(crate) fn before_returning(&self) -> Option<u64> {
         let oldest = self.returning.front()?.first;
         let below = self.tags.partition_point(|&(tag, _)| tag < oldest);
         let mut older = self.tags.range(..below).rev();
@@ -210,7 +210,7 @@ impl Unsettled {
     }
 
     /// Whether something below that tag is to go back.
-    pub(super) fn returns_below(&self, tag: u64) -> bool {
+    pub(crate) fn returns_below(&self, tag: u64) -> bool {
         self.returning.front().is_some_and(|run| run.first < tag)
     }
 
@@ -223,7 +223,7 @@ impl Unsettled {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 }

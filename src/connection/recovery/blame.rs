@@ -23,11 +23,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Connection;
-use super::careful::Careful;
-use super::channels::Role;
-use super::requests::Request;
-use super::topology::StepKey;
+use crate::connection::Connection;
+use crate::connection::channels::Role;
+use crate::connection::recovery::careful::Careful;
+use crate::connection::recovery::topology::StepKey;
+use crate::connection::requests::Request;
 use crate::types::error::{Broken, Error};
 
 /// So many dying connections in a row make a suspect, if the broker has said that something is wrong; and if it has not.
@@ -53,14 +53,14 @@ type MethodId = (u16, u16);
 const PUBLISH: MethodId = (60, 40);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Item {
+pub(crate) enum Item {
     Step(StepKey),
     Promise(u64),
 }
 
 /// Something that the broker may be handling.
 #[derive(Debug)]
-pub(super) struct UnderWay {
+pub(crate) struct UnderWay {
     item: Item,
     method: MethodId,
     /// Whether an earlier connection may have done it.
@@ -77,7 +77,7 @@ struct Verdict {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Blame {
+pub(crate) struct Blame {
     /// On how many dying connections in a row each was under way.
     deaths: HashMap<Item, u32>,
     /// What was alone under way on so many.
@@ -92,21 +92,21 @@ pub(super) struct Blame {
     /// Declarations that are not made again.
     refused: HashMap<StepKey, Error>,
     /// On a careful connection.
-    pub(super) careful: Option<Careful>,
+    pub(crate) careful: Option<Careful>,
 }
 
 impl Blame {
-    pub(super) fn is_careful(&self) -> bool {
+    pub(crate) fn is_careful(&self) -> bool {
         self.careful.is_some()
     }
 
     /// Whether the last connections may have died of it.
-    pub(super) fn suspects(&self, item: &Item) -> bool {
+    pub(crate) fn suspects(&self, item: &Item) -> bool {
         self.deaths.contains_key(item)
     }
 
     /// The last promise that is suspect.
-    pub(super) fn youngest_suspect(&self) -> Option<u64> {
+    pub(crate) fn youngest_suspect(&self) -> Option<u64> {
         let promises = self.deaths.keys().filter_map(|item| match item {
             Item::Promise(promise) => Some(*promise),
             Item::Step(_) => None,
@@ -115,7 +115,7 @@ impl Blame {
     }
 
     /// Something is sent that could be sent again.
-    pub(super) fn note_sending(&mut self, now: Instant) {
+    pub(crate) fn note_sending(&mut self, now: Instant) {
         self.sent_at = Some(now);
         if let Some(careful) = &mut self.careful {
             careful.note_sending(now);
@@ -123,7 +123,7 @@ impl Blame {
     }
 
     /// Whether one more thing may be sent.
-    pub(super) fn may_start(&self, item: impl FnOnce() -> Item) -> bool {
+    pub(crate) fn may_start(&self, item: impl FnOnce() -> Item) -> bool {
         let Some(careful) = &self.careful else {
             return true;
         };
@@ -132,7 +132,7 @@ impl Blame {
     }
 
     /// It is sent.
-    pub(super) fn note_start(&mut self, now: Instant, item: impl FnOnce() -> Item) {
+    pub(crate) fn note_start(&mut self, now: Instant, item: impl FnOnce() -> Item) {
         self.note_sending(now);
         if self.is_careful() {
             let is_suspect = self.suspects(&item());
@@ -143,7 +143,7 @@ impl Blame {
     }
 
     /// The broker has answered it, and lives.
-    pub(super) fn answered(&mut self, item: impl FnOnce() -> Item) {
+    pub(crate) fn answered(&mut self, item: impl FnOnce() -> Item) {
         if self.deaths.is_empty() && self.alone.is_none() {
             return;
         }
@@ -153,17 +153,17 @@ impl Blame {
     }
 
     /// Why a declaration is not made again.
-    pub(super) fn refused(&self, key: &StepKey) -> Option<&Error> {
+    pub(crate) fn refused(&self, key: &StepKey) -> Option<&Error> {
         self.refused.get(key)
     }
 
     /// Whether any is not.
-    pub(super) fn has_refused(&self) -> bool {
+    pub(crate) fn has_refused(&self) -> bool {
         !self.refused.is_empty()
     }
 
     /// The broker has done it for the user.
-    pub(super) fn accepted(&mut self, request: &Request) {
+    pub(crate) fn accepted(&mut self, request: &Request) {
         if self.refused.is_empty() {
             return;
         }
@@ -180,7 +180,7 @@ impl Blame {
     }
 
     /// There is another connection.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.is_noted = false;
         self.careful = std::mem::take(&mut self.is_due).then(Careful::new);
         if self.is_careful() {
@@ -243,7 +243,7 @@ impl Blame {
 
 impl Connection {
     /// Looks into the death of a connection that will have a successor, while all is there yet.
-    pub(super) fn look_into(&mut self, error: &Error) {
+    pub(crate) fn look_into(&mut self, error: &Error) {
         if !self.state.is_up() || self.blame.is_noted {
             return;
         }
@@ -268,7 +268,7 @@ impl Connection {
     }
 
     /// What the broker may be handling. Of publishes two stand for them all: they are handled in order.
-    pub(super) fn under_way(&self) -> Vec<UnderWay> {
+    pub(crate) fn under_way(&self) -> Vec<UnderWay> {
         let mut all = Vec::new();
         let mut add = |item, method| {
             all.push(UnderWay {
@@ -308,7 +308,7 @@ impl Connection {
     }
 
     /// Fails what the connection has died of; all else has been put aside for the next one.
-    pub(super) fn convict(&mut self) {
+    pub(crate) fn convict(&mut self) {
         let lasted = self
             .config
             .options

@@ -4,11 +4,11 @@
 
 use bytes::Bytes;
 
-use super::body::{AT_ONCE, Body, LARGE, Pool};
-use super::channels::{Channels, Expect, PUBLISHER, Role};
-use super::memory::Memory;
-use super::publisher::{BASIC, MARK};
-use super::{Connection, Violation};
+use crate::connection::channels::{Channels, Expect, PUBLISHER, Role};
+use crate::connection::incoming::body::{AT_ONCE, Body, LARGE, Pool};
+use crate::connection::incoming::memory::Memory;
+use crate::connection::publish::{BASIC, MARK};
+use crate::connection::{Connection, Violation};
 use crate::types::message::{Delivery, Origin, Returned};
 use crate::types::results::Outcome;
 use crate::wire::{
@@ -24,7 +24,7 @@ pub(crate) enum Message {
 }
 
 impl Message {
-    pub(super) fn got(method: &BasicGetOk<'_>, origin: Origin, memory: &mut Memory) -> Self {
+    pub(crate) fn got(method: &BasicGetOk<'_>, origin: Origin, memory: &mut Memory) -> Self {
         let mut delivery = memory.delivery();
         let arena = &mut memory.arena;
         delivery.exchange = ShortStr::from_wire(method.exchange, arena);
@@ -140,7 +140,7 @@ impl Incoming {
 
 impl Connection {
     /// A header or body frame.
-    pub(super) fn handle_content(
+    pub(crate) fn handle_content(
         &mut self,
         number: u16,
         kind: u8,
@@ -168,7 +168,7 @@ impl Connection {
     }
 
     /// Where the payload of a large body frame goes, if it is to be read.
-    pub(super) fn body_room(&mut self, head: &FrameHead) -> Result<Option<Body>, Violation> {
+    pub(crate) fn body_room(&mut self, head: &FrameHead) -> Result<Option<Body>, Violation> {
         if self.state.is_closing() {
             return Ok(None);
         }
@@ -179,7 +179,7 @@ impl Connection {
     }
 
     /// A body frame of that size is in `body`.
-    pub(super) fn handle_body(
+    pub(crate) fn handle_body(
         &mut self,
         number: u16,
         body: Body,

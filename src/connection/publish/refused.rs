@@ -10,9 +10,9 @@ use std::cmp::Ordering;
 
 use bytes::BytesMut;
 
-use super::Connection;
-use super::held::body_size;
-use super::publisher::{BASIC, InFlight, footer, lost};
+use crate::connection::Connection;
+use crate::connection::publish::held::body_size;
+use crate::connection::publish::{BASIC, InFlight, footer, lost};
 use crate::types::error::{Error, Reply};
 use crate::wire::{
     Arena, BasicPublish, ContentHeader, FRAME_OVERHEAD, FieldValue, FrameHead, Method, Properties,
@@ -304,8 +304,8 @@ impl Connection {
 mod tests {
     use bytes::BytesMut;
 
-    use super::super::channels::PUBLISHER;
     use super::*;
+    use crate::connection::channels::PUBLISHER;
     use crate::types::message::Message;
     use crate::wire::{FRAME_HEADER, begin_frame, end_frame, write_method};
 

@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use super::bindings::Binding;
-use super::topology::{Step, StepKey};
+use crate::connection::recovery::bindings::Binding;
+use crate::connection::recovery::topology::{Step, StepKey};
 use crate::wire::ShortStr;
 
 /// So many things are kept, and so many steps in all: a program may use up a queue for each request.
@@ -15,14 +15,14 @@ const MOST: usize = 64;
 const MOST_STEPS: usize = 4096;
 
 #[derive(Debug, Default)]
-pub(super) struct Aside {
+pub(crate) struct Aside {
     /// Each with all that went with it; oldest first.
     kept: VecDeque<(StepKey, Vec<Step>)>,
     steps: usize,
 }
 
 impl Aside {
-    pub(super) fn put(&mut self, key: StepKey, steps: Vec<Step>) {
+    pub(crate) fn put(&mut self, key: StepKey, steps: Vec<Step>) {
         self.take(&key);
         self.steps += steps.len();
         self.kept.push_back((key, steps));
@@ -33,7 +33,7 @@ impl Aside {
         }
     }
 
-    pub(super) fn take(&mut self, key: &StepKey) -> Vec<Step> {
+    pub(crate) fn take(&mut self, key: &StepKey) -> Vec<Step> {
         let index = self.kept.iter().position(|(kept, _)| kept == key);
         let kept = index.and_then(|index| self.kept.remove(index));
         let steps = kept.map(|(_, steps)| steps).unwrap_or_default();
@@ -42,7 +42,7 @@ impl Aside {
     }
 
     /// It has gone for sure, or was made anew, and so has all that was bound to it.
-    pub(super) fn forget(&mut self, key: &StepKey) {
+    pub(crate) fn forget(&mut self, key: &StepKey) {
         self.take(key);
         let (exchange, queue) = match key {
             StepKey::Exchange(name) => (Some(name), None),
@@ -62,7 +62,7 @@ impl Aside {
     }
 
     /// A binding was taken away.
-    pub(super) fn forget_binding(&mut self, key: impl FnOnce() -> StepKey) {
+    pub(crate) fn forget_binding(&mut self, key: impl FnOnce() -> StepKey) {
         if !self.kept.is_empty() {
             let key = key();
             self.retain(|step| step.key() != key);
@@ -76,7 +76,7 @@ impl Aside {
         self.steps = self.kept.iter().map(|(_, steps)| steps.len()).sum();
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 }

@@ -1,18 +1,18 @@
 //! The gate: how many deliveries are with the user and unsettled, across all queues of a consumer, and how that number
-//! changes while the consumer runs. The why is in `consumers.rs`.
+//! changes while the consumer runs. The why is in `consume/mod.rs`.
 
 use bytes::BytesMut;
 
-use super::channels::{Expect, Role};
-use super::consumer::{Consumer, Later, Queue};
-use super::{Connection, Event};
+use crate::connection::channels::{Expect, Role};
+use crate::connection::consume::consumer::{Consumer, Later, Queue};
+use crate::connection::{Connection, Event};
 use crate::types::error::{Error, Result};
 use crate::types::results::Outcome;
 use crate::wire::{BasicCancel, BasicQos, EncodeError, write_method};
 
 impl Connection {
     /// Gives out what was held back, as far as the prefetch goes.
-    pub(super) fn open_gate(&mut self, number: u16) {
+    pub(crate) fn open_gate(&mut self, number: u16) {
         let Some(channel) = self.channels.get_mut(number) else {
             return;
         };
@@ -36,7 +36,7 @@ impl Connection {
     }
 
     /// The broker has ended a consumer that another has replaced; the last one settles `basic_qos`'s promise.
-    pub(super) fn replaced(&mut self, number: u16, last: Option<u64>) {
+    pub(crate) fn replaced(&mut self, number: u16, last: Option<u64>) {
         let Some(promise) = last else {
             return;
         };
@@ -79,7 +79,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn start_qos(&mut self, promise: u64, number: u16, prefetch: u16) {
+    pub(crate) fn start_qos(&mut self, promise: u64, number: u16, prefetch: u16) {
         match self.change_prefetch(promise, number, prefetch) {
             // The broker's replies settle the promise.
             Ok(true) => {}

@@ -1,16 +1,16 @@
 //! Consumers that have lost their channels, and get others.
 
-use super::Connection;
-use super::blame::Item;
-use super::consumer::Consumer;
-use super::replay::is_refusal;
-use super::unsettled::Unsettled;
+use crate::connection::Connection;
+use crate::connection::consume::consumer::Consumer;
+use crate::connection::consume::unsettled::Unsettled;
+use crate::connection::recovery::blame::Item;
+use crate::connection::recovery::replay::is_refusal;
 use crate::types::error::Error;
 use crate::wire::{ChannelOpen, write_method};
 
 impl Connection {
     /// Starts the consumers that were lost with their channels, as far as their queues are there.
-    pub(super) fn start_suspended(&mut self) {
+    pub(crate) fn start_suspended(&mut self) {
         if self.blame.is_careful() {
             let is_suspect = |(consumer, _): &(Consumer, Error)| {
                 self.blame.suspects(&Item::Promise(consumer.promise))
@@ -64,7 +64,7 @@ impl Connection {
 
     /// Puts a consumer whose channel was closed, with these unsettled tags, aside, if it is to be tried again later; gives it
     /// back if not, and says why.
-    pub(super) fn retry_consumer(
+    pub(crate) fn retry_consumer(
         &mut self,
         mut consumer: Consumer,
         unsettled: &Unsettled,

@@ -9,12 +9,20 @@
 //!
 //! When to try again, and where, is the driver's business. What happens while it is Recovering is in `replay.rs`.
 
-use super::channels::{Calling, Channel, Expect, Role};
-use super::consumer::Consumer;
-use super::handshake::State;
-use super::replay::Replay;
-use super::requests::Request;
-use super::{Connection, Event};
+pub(crate) mod aside;
+pub(crate) mod bindings;
+pub(crate) mod blame;
+pub(crate) mod careful;
+pub(crate) mod replay;
+pub(crate) mod restart;
+pub(crate) mod topology;
+
+use crate::connection::channels::{Calling, Channel, Expect, Role};
+use crate::connection::consume::consumer::Consumer;
+use crate::connection::handshake::State;
+use crate::connection::recovery::replay::Replay;
+use crate::connection::requests::Request;
+use crate::connection::{Connection, Event};
 use crate::types::error::Error;
 use crate::types::recovery::ConnectionEvent;
 use crate::types::results::Outcome;
@@ -46,7 +54,7 @@ impl Connection {
     }
 
     /// The end of the socket: of the connection too, unless there will be another.
-    pub(super) fn finish(&mut self, error: &Error) {
+    pub(crate) fn finish(&mut self, error: &Error) {
         if self.will_recover(error) {
             self.look_into(error);
             self.suspend(error);
@@ -56,7 +64,7 @@ impl Connection {
     }
 
     /// Whether there will be another socket after an end with that error.
-    pub(super) fn will_recover(&self, error: &Error) -> bool {
+    pub(crate) fn will_recover(&self, error: &Error) -> bool {
         self.retry && self.is_recoverable(error)
     }
 
@@ -151,7 +159,7 @@ impl Connection {
         self.state = State::Start;
         self.input.clear();
         self.failure = None;
-        self.frame_max = super::handshake::FRAME_MAX as usize;
+        self.frame_max = crate::connection::handshake::FRAME_MAX as usize;
         self.out = Default::default();
         self.out.tail().extend_from_slice(PROTOCOL_HEADER);
     }
@@ -162,7 +170,7 @@ impl Connection {
     }
 
     /// A connection that was lost, and is not closed by the user, ends: the program hears of it.
-    pub(super) fn tell_of_giving_up(&mut self, error: &Error) {
+    pub(crate) fn tell_of_giving_up(&mut self, error: &Error) {
         let was_open = self.connect.is_none();
         let is_lost = !matches!(self.state, State::Open | State::Closing | State::Over);
         if was_open && is_lost && !matches!(error, Error::Closed) {
@@ -172,20 +180,20 @@ impl Connection {
         }
     }
 
-    pub(super) fn fail_suspended(&mut self, error: &Error) {
+    pub(crate) fn fail_suspended(&mut self, error: &Error) {
         for (consumer, _) in std::mem::take(&mut self.suspended) {
             self.fail_consumer(consumer, error);
         }
     }
 
     /// Whether a consumer has no channel at the moment.
-    pub(super) fn is_set_aside(&self, promise: u64) -> bool {
+    pub(crate) fn is_set_aside(&self, promise: u64) -> bool {
         let mut suspended = self.suspended.iter();
         suspended.any(|(consumer, _)| consumer.promise == promise)
     }
 
     /// A consumer that has no channel at the moment, out of those.
-    pub(super) fn take_suspended(&mut self, promise: u64) -> Option<Consumer> {
+    pub(crate) fn take_suspended(&mut self, promise: u64) -> Option<Consumer> {
         let index = self
             .suspended
             .iter()

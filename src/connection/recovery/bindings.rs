@@ -6,7 +6,7 @@ use crate::types::requests::{ExchangeBind, QueueBind};
 use crate::wire::ShortStr;
 
 /// What binds one thing to another.
-pub(super) trait Binding: Clone {
+pub(crate) trait Binding: Clone {
     fn source(&self) -> &ShortStr;
     fn destination(&self) -> &ShortStr;
     fn destination_mut(&mut self) -> &mut ShortStr;
@@ -26,7 +26,7 @@ pub(super) trait Binding: Clone {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(crate) struct Key {
     source: ShortStr,
     destination: ShortStr,
     routing_key: ShortStr,
@@ -64,7 +64,7 @@ binding!(ExchangeBind: source to destination);
 
 /// In the order in which they were made.
 #[derive(Debug)]
-pub(super) struct Bindings<B> {
+pub(crate) struct Bindings<B> {
     next: u64,
     bindings: BTreeMap<u64, B>,
     numbers: HashMap<Key, u64>,
@@ -86,7 +86,7 @@ impl<B> Default for Bindings<B> {
 
 impl<B: Binding> Bindings<B> {
     /// Adds one, unless it is there.
-    pub(super) fn insert(&mut self, binding: B) {
+    pub(crate) fn insert(&mut self, binding: B) {
         let number = self.next;
         self.insert_as(number, binding);
         self.next += 1;
@@ -106,7 +106,7 @@ impl<B: Binding> Bindings<B> {
     }
 
     /// Takes one away; false: it was not there.
-    pub(super) fn remove(&mut self, binding: &B) -> bool {
+    pub(crate) fn remove(&mut self, binding: &B) -> bool {
         let number = self.numbers.get(&binding.key()).copied();
         number.and_then(|number| self.take(number)).is_some()
     }
@@ -129,44 +129,44 @@ impl<B: Binding> Bindings<B> {
     }
 
     /// Takes those away that bind anything to this source.
-    pub(super) fn remove_from(&mut self, source: &ShortStr) -> Vec<B> {
+    pub(crate) fn remove_from(&mut self, source: &ShortStr) -> Vec<B> {
         let numbers = self.by_source.get(source).cloned().unwrap_or_default();
         numbers.into_iter().filter_map(|it| self.take(it)).collect()
     }
 
     /// Takes those away that bind this to anything.
-    pub(super) fn remove_to(&mut self, destination: &ShortStr) -> Vec<B> {
+    pub(crate) fn remove_to(&mut self, destination: &ShortStr) -> Vec<B> {
         let numbers = self.by_destination.get(destination).cloned();
         let numbers = numbers.unwrap_or_default();
         numbers.into_iter().filter_map(|it| self.take(it)).collect()
     }
 
-    pub(super) fn has_source(&self, source: &ShortStr) -> bool {
+    pub(crate) fn has_source(&self, source: &ShortStr) -> bool {
         self.by_source.contains_key(source)
     }
 
-    pub(super) fn contains(&self, binding: &B) -> bool {
+    pub(crate) fn contains(&self, binding: &B) -> bool {
         self.numbers.contains_key(&binding.key())
     }
 
     /// Those that bind anything to this source.
-    pub(super) fn from<'a>(&'a self, source: &ShortStr) -> impl Iterator<Item = &'a B> {
+    pub(crate) fn from<'a>(&'a self, source: &ShortStr) -> impl Iterator<Item = &'a B> {
         let numbers = self.by_source.get(source).into_iter().flatten();
         numbers.filter_map(|number| self.bindings.get(number))
     }
 
     /// Those that bind this to anything.
-    pub(super) fn to<'a>(&'a self, destination: &ShortStr) -> impl Iterator<Item = &'a B> {
+    pub(crate) fn to<'a>(&'a self, destination: &ShortStr) -> impl Iterator<Item = &'a B> {
         let numbers = self.by_destination.get(destination).into_iter().flatten();
         numbers.filter_map(|number| self.bindings.get(number))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &B> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &B> {
         self.bindings.values()
     }
 
     /// What they bind has another name now.
-    pub(super) fn rename_destination(&mut self, old: &ShortStr, new: &ShortStr) {
+    pub(crate) fn rename_destination(&mut self, old: &ShortStr, new: &ShortStr) {
         let numbers = self.by_destination.get(old).cloned().unwrap_or_default();
         for number in numbers {
             if let Some(mut binding) = self.take(number) {

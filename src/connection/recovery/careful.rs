@@ -7,7 +7,7 @@
 //! - declarations of before;
 //! - consumers and requests that are no younger than the youngest suspect: there is an end to them, and a publish may need
 //!   what they declare;
-//! - publishes, which have fences between them (`held.rs`);
+//! - publishes, which have fences between them (`publish/held.rs`);
 //! - if publishes have to wait, for a queue, say: all other requests. Else nothing suspect is left that could go, and the
 //!   connection is not careful any more. What could not go stays suspect, for the next death.
 //!
@@ -16,8 +16,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::Connection;
-use super::blame::Item;
+use crate::connection::Connection;
+use crate::connection::recovery::blame::Item;
 
 /// How long a turn may take: whatever hangs at the broker then does not hang everything else.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ enum Turn {
 }
 
 #[derive(Debug)]
-pub(super) struct Careful {
+pub(crate) struct Careful {
     turn: Turn,
     /// How many suspects may go out in one turn.
     window: usize,
@@ -44,7 +44,7 @@ pub(super) struct Careful {
 }
 
 impl Careful {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             turn: Turn::Nobody,
             window: 1,
@@ -54,7 +54,7 @@ impl Careful {
         }
     }
 
-    pub(super) fn admits(&self, item: &Item, is_suspect: bool) -> bool {
+    pub(crate) fn admits(&self, item: &Item, is_suspect: bool) -> bool {
         let has_turn = match (self.turn, item) {
             (Turn::Steps, Item::Step(_)) => true,
             (Turn::Promises(youngest), Item::Promise(promise)) => *promise <= youngest,
@@ -67,7 +67,7 @@ impl Careful {
         has_turn && is_alone
     }
 
-    pub(super) fn note(&mut self, is_suspect: bool) {
+    pub(crate) fn note(&mut self, is_suspect: bool) {
         match is_suspect {
             true => self.suspects += 1,
             false => self.others += 1,
@@ -75,7 +75,7 @@ impl Careful {
     }
 
     /// Something is sent, and the broker has its time for it.
-    pub(super) fn note_sending(&mut self, now: Instant) {
+    pub(crate) fn note_sending(&mut self, now: Instant) {
         self.until = now.checked_add(PATIENCE);
     }
 
@@ -94,7 +94,7 @@ impl Careful {
 
 impl Connection {
     /// Gives the next turns, on a careful connection, if it is time for them.
-    pub(super) fn go_on_carefully(&mut self) {
+    pub(crate) fn go_on_carefully(&mut self) {
         while self.state.is_up() && self.is_time_for_a_turn() {
             if let Some(careful) = &mut self.blame.careful {
                 careful.end_turn();
@@ -114,7 +114,7 @@ impl Connection {
     }
 
     /// When a turn has lasted for long enough; never on a connection that is not up, which gives no turns.
-    pub(super) fn turn_ends_at(&self) -> Option<Instant> {
+    pub(crate) fn turn_ends_at(&self) -> Option<Instant> {
         let careful = self.blame.careful.as_ref();
         careful?.until.filter(|_| self.state.is_up())
     }

@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 /// Bodies of this size or more have a buffer of their own.
-pub(super) const LARGE: usize = 8 * 1024;
+pub(crate) const LARGE: usize = 8 * 1024;
 
 /// So much is allocated at once for a frame of which only the head is here: its size is the peer's word.
-pub(super) const AT_ONCE: usize = 1024 * 1024;
+pub(crate) const AT_ONCE: usize = 1024 * 1024;
 
 /// How much free memory is kept for bodies to come.
 const POOL_MAX: usize = 4 * 1024 * 1024;
 
 /// Buffers that are free.
 #[derive(Default)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     free: Arc<Mutex<Free>>,
     /// The largest body so far: so much is allocated on the peer's word, and no more.
     largest: usize,
@@ -34,7 +34,7 @@ struct Free {
 
 /// Bytes that are here, and room for more. All of the buffer is initialized, for it is read into.
 #[derive(Default)]
-pub(super) struct Body {
+pub(crate) struct Body {
     buffer: Vec<u8>,
     len: usize,
 }
@@ -47,7 +47,7 @@ struct Owner {
 
 impl Pool {
     /// Makes room in `body` for `count` bytes out of `missing`.
-    pub(super) fn reserve(&mut self, body: &mut Body, count: usize, missing: u64) {
+    pub(crate) fn reserve(&mut self, body: &mut Body, count: usize, missing: u64) {
         let least = body.len + count;
         if least <= body.buffer.len() {
             return;
@@ -82,7 +82,7 @@ impl Pool {
     }
 
     /// What has come in, for the user.
-    pub(super) fn finish(&mut self, body: Body) -> Bytes {
+    pub(crate) fn finish(&mut self, body: Body) -> Bytes {
         self.largest = self.largest.max(body.len);
         Bytes::from_owner(Owner {
             body,
@@ -93,7 +93,7 @@ impl Pool {
 
 impl Body {
     /// Where the next bytes of a frame go of which `missing` are not here: some of them, if there was no room for all.
-    pub(super) fn space(&mut self, missing: usize) -> &mut [u8] {
+    pub(crate) fn space(&mut self, missing: usize) -> &mut [u8] {
         if self.len == self.buffer.len() {
             let more = missing.min(self.len.max(AT_ONCE));
             self.buffer.resize(self.len + more, 0);
@@ -103,11 +103,11 @@ impl Body {
     }
 
     /// Notes that they are there.
-    pub(super) fn filled(&mut self, count: usize) {
+    pub(crate) fn filled(&mut self, count: usize) {
         self.len += count;
     }
 
-    pub(super) fn extend(&mut self, bytes: &[u8]) {
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if self.buffer.len() < end {
             self.buffer.resize(end, 0);

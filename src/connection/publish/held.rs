@@ -14,11 +14,11 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Connection;
-use super::blame::Item;
-use super::channels::{Expect, PUBLISHER};
-use super::publisher::{BASIC, InFlight, invalid_header, lost, mark};
-use super::requests::check_frame;
+use crate::connection::Connection;
+use crate::connection::channels::{Expect, PUBLISHER};
+use crate::connection::publish::{BASIC, InFlight, invalid_header, lost, mark};
+use crate::connection::recovery::blame::Item;
+use crate::connection::requests::check_frame;
 use crate::types::error::Error;
 use crate::types::message::Message;
 use crate::wire::{
@@ -34,7 +34,7 @@ const LEAST: usize = 64 * EACH;
 
 /// A publish that is not on the wire.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     promise: u64,
     /// The payloads of its first two frames.
     method: Bytes,
@@ -46,7 +46,7 @@ pub(super) struct Held {
 
 /// All of them, in order.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     line: VecDeque<Held>,
     bytes: usize,
     /// How much of it goes out at once.
@@ -73,17 +73,17 @@ impl Default for Line {
 }
 
 impl Line {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
 
     /// Whether the broker has yet to say that it has handled a batch.
-    pub(super) fn is_fenced(&self) -> bool {
+    pub(crate) fn is_fenced(&self) -> bool {
         self.fence.is_some()
     }
 
     /// Bytes of this process.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
@@ -178,7 +178,7 @@ impl Held {
 }
 
 /// The size of the body that a content header announces.
-pub(super) fn body_size(header: &[u8]) -> Option<u64> {
+pub(crate) fn body_size(header: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*header.get(4..)?.first_chunk()?))
 }
 
@@ -210,7 +210,7 @@ impl Frames {
 impl Connection {
     /// Puts a publish of now behind those that wait.
     #[cold]
-    pub(super) fn hold(
+    pub(crate) fn hold(
         &mut self,
         promise: u64,
         exchange: &str,
@@ -241,7 +241,7 @@ impl Connection {
     }
 
     /// Sends again what came after the refused publish, which had the tag `refused`; or fails it, if the user wants that.
-    pub(super) fn publish_again(&mut self, again: Vec<InFlight>, refused: u64, error: &Error) {
+    pub(crate) fn publish_again(&mut self, again: Vec<InFlight>, refused: u64, error: &Error) {
         if !self.config.options.resend {
             for entry in again {
                 self.out.unpin(&entry.span);
@@ -266,7 +266,7 @@ impl Connection {
     }
 
     /// Sends the next batch of what waits.
-    pub(super) fn release_held(&mut self) {
+    pub(crate) fn release_held(&mut self) {
         if self.publisher.line.is_empty() || !self.state.is_up() || self.replay.holds_publishes() {
             return;
         }
@@ -290,7 +290,7 @@ impl Connection {
     }
 
     /// Sends all that waits.
-    pub(super) fn release_all_held(&mut self) {
+    pub(crate) fn release_all_held(&mut self) {
         self.publisher.line.batch = usize::MAX;
         self.release_held();
     }
@@ -362,7 +362,7 @@ impl Connection {
     }
 
     /// The broker has handled everything in front of the fence.
-    pub(super) fn fence_passed(&mut self) {
+    pub(crate) fn fence_passed(&mut self) {
         let line = &mut self.publisher.line;
         line.batch = match std::mem::take(&mut line.then_one) {
             true => 1,
@@ -375,7 +375,7 @@ impl Connection {
     }
 
     /// The socket has gone, and there will be another: what was not answered is kept for it.
-    pub(super) fn suspend_publishes(&mut self) {
+    pub(crate) fn suspend_publishes(&mut self) {
         self.publisher.channel_gone();
         self.publisher.line.channel_gone();
         let entries = self.publisher.take_unsettled().map(|(_, mut entry)| {
@@ -387,7 +387,7 @@ impl Connection {
     }
 
     /// Sends one of what is suspect, and the next when the broker has handled that; false: nothing can go now.
-    pub(super) fn release_held_carefully(&mut self) -> bool {
+    pub(crate) fn release_held_carefully(&mut self) -> bool {
         let has_to_wait = self.blocked.is_some() || self.replay.holds_publishes();
         let line = &mut self.publisher.line;
         if has_to_wait || line.is_empty() || line.is_fenced() {
@@ -407,7 +407,7 @@ impl Connection {
     }
 
     /// Fails a publish that waits, because the connection died of it.
-    pub(super) fn convict_publish(&mut self, promise: u64, error: &Error, is_certain: bool) {
+    pub(crate) fn convict_publish(&mut self, promise: u64, error: &Error, is_certain: bool) {
         let line = &mut self.publisher.line;
         let index = line.line.iter().position(|held| held.promise == promise);
         if let Some(held) = index.and_then(|index| line.line.remove(index)) {
@@ -429,11 +429,11 @@ impl Connection {
     }
 
     /// How many publishes wait.
-    pub(super) fn held_count(&self) -> usize {
+    pub(crate) fn held_count(&self) -> usize {
         self.publisher.line.line.len()
     }
 
-    pub(super) fn held_lost(&mut self, error: &Error) {
+    pub(crate) fn held_lost(&mut self, error: &Error) {
         while let Some(held) = self.publisher.line.pop_front() {
             self.settled(held.promise, Err(lost(held.sent_before, error)));
         }

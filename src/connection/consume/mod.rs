@@ -16,13 +16,20 @@
 //!                                    +--+ basic_qos: qos, consume new, cancel old
 //! ```
 
-use super::blame::Item;
-use super::calls::is_reply;
-use super::channels::{Expect, Role};
-use super::consumer::{Consumer, Ending, Later, Queue};
-use super::requests::Request;
-use super::unsettled::Unsettled;
-use super::{Connection, Event, Violation};
+pub(crate) mod consumer;
+pub(crate) mod gate;
+pub(crate) mod prefetch;
+pub(crate) mod returning;
+pub(crate) mod settle;
+pub(crate) mod unsettled;
+
+use crate::connection::channels::{Expect, Role};
+use crate::connection::consume::consumer::{Consumer, Ending, Later, Queue};
+use crate::connection::consume::unsettled::Unsettled;
+use crate::connection::recovery::blame::Item;
+use crate::connection::requests::Request;
+use crate::connection::rpc::is_reply;
+use crate::connection::{Connection, Event, Violation};
 use crate::types::error::{CancelledBy, Error, Result};
 use crate::types::message::Delivery;
 use crate::types::results::{CancelOk, Outcome};
@@ -30,7 +37,7 @@ use crate::wire::{BasicCancel, ShortStr, write_ack, write_method};
 
 impl Connection {
     /// Puts a consumer on its channel; gives it back if it cannot be asked for.
-    pub(super) fn start_consumer(
+    pub(crate) fn start_consumer(
         &mut self,
         mut consumer: Consumer,
         channel: u16,
@@ -53,7 +60,7 @@ impl Connection {
     }
 
     /// The end of a consumer, and of all that was asked of it.
-    pub(super) fn fail_consumer(&mut self, consumer: Consumer, error: &Error) {
+    pub(crate) fn fail_consumer(&mut self, consumer: Consumer, error: &Error) {
         for promise in consumer.promises() {
             self.settled(promise, Err(error.clone()));
         }
@@ -61,7 +68,7 @@ impl Connection {
     }
 
     /// A consumer whose socket has gone: it will have another.
-    pub(super) fn suspend_consumer(
+    pub(crate) fn suspend_consumer(
         &mut self,
         mut consumer: Consumer,
         unsettled: &Unsettled,
@@ -135,13 +142,13 @@ impl Connection {
                 })
     }
 
-    pub(super) fn no_such_consumer(&mut self, promise: u64, consumer: u64) {
+    pub(crate) fn no_such_consumer(&mut self, promise: u64, consumer: u64) {
         let error = Error::UnknownPromise(self.config.id(consumer));
         self.settled(promise, Err(error));
     }
 
     /// A delivery for a consumer: to its promise, or held back.
-    pub(super) fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         number: u16,
         mut delivery: Box<Delivery>,
@@ -202,7 +209,7 @@ impl Connection {
     }
 
     /// Does it now, or when the consumer has started.
-    pub(super) fn soon(&mut self, number: u16, what: Later) {
+    pub(crate) fn soon(&mut self, number: u16, what: Later) {
         if let Some(consumer) = self.consumer(number) {
             consumer.later.push_back(what);
             self.do_what_waited(number);

@@ -8,14 +8,14 @@
 
 use std::collections::VecDeque;
 
-use super::Connection;
-use super::channels::{Channel, Expect, Role};
-use super::consumer::Consumer;
+use crate::connection::Connection;
+use crate::connection::channels::{Channel, Expect, Role};
+use crate::connection::consume::consumer::Consumer;
 use crate::types::message::Delivery;
 
 /// What one gate holds back, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(crate) struct Held {
     deliveries: VecDeque<Box<Delivery>>,
     bytes: usize,
     /// What of them is in the account of all.
@@ -24,7 +24,7 @@ pub(super) struct Held {
 
 /// What some gates hold, in bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Account {
+pub(crate) struct Account {
     /// All of it.
     held: usize,
     /// What the broker sends without a bound.
@@ -32,26 +32,26 @@ pub(super) struct Account {
 }
 
 impl Held {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.deliveries.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
     }
 
-    pub(super) fn push(&mut self, delivery: Box<Delivery>) {
+    pub(crate) fn push(&mut self, delivery: Box<Delivery>) {
         self.bytes += delivery.bytes();
         self.deliveries.push_back(delivery);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Box<Delivery>> {
+    pub(crate) fn pop(&mut self) -> Option<Box<Delivery>> {
         let delivery = self.deliveries.pop_front()?;
         self.bytes -= delivery.bytes();
         Some(delivery)
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.deliveries.clear();
         self.bytes = 0;
     }
@@ -65,7 +65,7 @@ impl Account {
 
     /// Whether there is nothing.
     #[cfg(test)]
-    pub(super) fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self == Self::default()
     }
 }
@@ -78,7 +78,7 @@ fn awaits_answer(consumer: &Consumer, channel_expects: &VecDeque<Expect>) -> boo
 
 impl Channel {
     /// Whether more may come yet that goes back to its queue.
-    pub(super) fn is_collecting(&self) -> bool {
+    pub(crate) fn is_collecting(&self) -> bool {
         match &self.role {
             Role::Consumer(consumer) => awaits_answer(consumer, &self.expect),
             Role::Returning(_) => true,
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Holds a delivery back; or drops it, to go back to its queue: there is too much already.
-    pub(super) fn hold_back(&mut self, number: u16, delivery: Box<Delivery>) {
+    pub(crate) fn hold_back(&mut self, number: u16, delivery: Box<Delivery>) {
         let Some(channel) = self.channels.get_mut(number) else {
             return;
         };
@@ -113,7 +113,7 @@ impl Connection {
     }
 
     /// Brings the account up to date, after a change of what a consumer's gate holds, or of what bounds it.
-    pub(super) fn count_held(&mut self, number: u16) {
+    pub(crate) fn count_held(&mut self, number: u16) {
         let Some(Channel {
             role: Role::Consumer(consumer),
             expect,
@@ -141,7 +141,7 @@ impl Connection {
 
     /// The account is what the gates hold.
     #[cfg(test)]
-    pub(super) fn check_gates(&self) {
+    pub(crate) fn check_gates(&self) {
         let mut sum = Account::default();
         for (_, channel) in self.channels.open_channels() {
             if let Role::Consumer(consumer) = &channel.role {
@@ -158,7 +158,7 @@ impl Connection {
     }
 
     /// Takes what a consumer's gate holds off the account: the consumer is no more, or has lost its channel.
-    pub(super) fn discount_held(&mut self, consumer: &mut Consumer) {
+    pub(crate) fn discount_held(&mut self, consumer: &mut Consumer) {
         let old = std::mem::take(&mut consumer.held.counted);
         self.gates.replace(old, Account::default());
     }

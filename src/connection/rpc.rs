@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use super::Connection;
-use super::channels::{Expect, Role};
-use super::requests::{Request, Sending};
+use crate::connection::Connection;
+use crate::connection::channels::{Expect, Role};
+use crate::connection::requests::{Request, Sending};
 use crate::types::error::{Error, Result};
 use crate::types::message::{Delivery, Response, Returned};
 use crate::types::results::Outcome;
@@ -22,7 +22,7 @@ const REPLY_TAG: &str = "puka-reply";
 
 /// A call that is not over.
 #[derive(Debug)]
-pub(super) struct UnderWay {
+pub(crate) struct UnderWay {
     /// How long it may take.
     timeout: Duration,
     /// The channel that it went by; none: it waits for one.
@@ -30,7 +30,7 @@ pub(super) struct UnderWay {
 }
 
 impl Connection {
-    pub(super) fn start_sending(
+    pub(crate) fn start_sending(
         &mut self,
         promise: u64,
         sending: Sending,
@@ -81,7 +81,7 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn replied(&mut self, number: u16, delivery: Box<Delivery>) {
+    pub(crate) fn replied(&mut self, number: u16, delivery: Box<Delivery>) {
         let id = delivery.properties.correlation_id();
         match self.channels.get(number).map(|channel| &channel.role) {
             Some(&Role::Caller {
@@ -106,7 +106,7 @@ impl Connection {
     }
 
     /// Nobody took the request.
-    pub(super) fn call_returned(&mut self, number: u16, returned: Box<Returned>) {
+    pub(crate) fn call_returned(&mut self, number: u16, returned: Box<Returned>) {
         let id = returned.properties.correlation_id();
         match self.channels.get(number).map(|channel| &channel.role) {
             Some(&Role::Caller {
@@ -121,7 +121,7 @@ impl Connection {
     }
 
     /// Gives up the calls whose time is up. A thousand may be due at once: none is looked for.
-    pub(super) fn expire_calls(&mut self) {
+    pub(crate) fn expire_calls(&mut self) {
         while let Some(entry) = self.calls.first_entry()
             && entry.key().0 <= self.now
         {
@@ -154,7 +154,7 @@ impl Connection {
     }
 
     /// The broker has handled what came before the fence.
-    pub(super) fn call_fence_passed(&mut self, number: u16) {
+    pub(crate) fn call_fence_passed(&mut self, number: u16) {
         let Some(channel) = self.channels.get_mut(number) else {
             return;
         };
@@ -170,7 +170,7 @@ impl Connection {
     }
 
     /// Notes when a call is given up.
-    pub(super) fn note_deadline(&mut self, promise: u64, request: &Request) {
+    pub(crate) fn note_deadline(&mut self, promise: u64, request: &Request) {
         if let Request::Send(sending) = request {
             let under_way = UnderWay {
                 timeout: sending.timeout,
@@ -182,6 +182,6 @@ impl Connection {
 }
 
 /// Whether a delivery, on a channel that takes replies, is one, be it too late.
-pub(super) fn is_reply(delivery: &Delivery) -> bool {
+pub(crate) fn is_reply(delivery: &Delivery) -> bool {
     delivery.consumer_tag == REPLY_TAG
 }

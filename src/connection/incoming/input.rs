@@ -4,8 +4,8 @@
 //! large body frame only the beginning gets there: the rest is read straight into the body.
 
 #[cfg(any(test, fuzzing))]
-use super::body::AT_ONCE;
-use super::body::{Body, LARGE};
+use crate::connection::incoming::body::AT_ONCE;
+use crate::connection::incoming::body::{Body, LARGE};
 use crate::wire::{
     BasicDeliver, ContentHeader, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, Frame,
     FrameError, FrameHead,
@@ -21,7 +21,7 @@ const OFFER_MAX: usize = 64 * 1024;
 const STRAIGHT: usize = 4 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Input {
+pub(crate) struct Input {
     /// All of it is initialized; what is to be looked at is at `start..end`.
     buffer: Vec<u8>,
     start: usize,
@@ -35,25 +35,25 @@ pub(super) struct Input {
 
 /// A body frame whose payload goes where it belongs.
 #[derive(Debug)]
-pub(super) struct Straight {
-    pub(super) channel: u16,
-    pub(super) body: Body,
+pub(crate) struct Straight {
+    pub(crate) channel: u16,
+    pub(crate) body: Body,
     /// All of the payload, and what is missing of it.
-    pub(super) size: usize,
+    pub(crate) size: usize,
     missing: usize,
 }
 
 /// See [`Input::next_plain_delivery`].
 #[derive(Debug)]
-pub(super) struct PlainDelivery<'a> {
-    pub(super) channel: u16,
-    pub(super) deliver: BasicDeliver<'a>,
-    pub(super) body: &'a [u8],
+pub(crate) struct PlainDelivery<'a> {
+    pub(crate) channel: u16,
+    pub(crate) deliver: BasicDeliver<'a>,
+    pub(crate) body: &'a [u8],
 }
 
 /// What comes next.
 #[derive(Debug)]
-pub(super) enum Next<'a> {
+pub(crate) enum Next<'a> {
     Frame(Frame<'a>),
     /// A body frame that had better be read straight; see [`Input::go_straight`].
     Large(FrameHead),
@@ -78,11 +78,11 @@ impl Default for Input {
 
 impl Input {
     /// What has not been looked at.
-    pub(super) fn unread(&self) -> &[u8] {
+    pub(crate) fn unread(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self {
             buffer: std::mem::take(&mut self.buffer),
             ..Self::default()
@@ -90,7 +90,7 @@ impl Input {
     }
 
     /// Where the next bytes go, in this order.
-    pub(super) fn space(&mut self) -> [&mut [u8]; 2] {
+    pub(crate) fn space(&mut self) -> [&mut [u8]; 2] {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -113,7 +113,7 @@ impl Input {
     }
 
     /// Notes that so many of them are there.
-    pub(super) fn filled(&mut self, mut count: usize) {
+    pub(crate) fn filled(&mut self, mut count: usize) {
         if count >= self.offered && self.straight.is_none() {
             self.offer = (2 * self.offer).min(OFFER_MAX);
         }
@@ -127,7 +127,7 @@ impl Input {
     }
 
     /// Takes the next frame.
-    pub(super) fn next(&mut self, frame_max: usize) -> Result<Next<'_>, FrameError> {
+    pub(crate) fn next(&mut self, frame_max: usize) -> Result<Next<'_>, FrameError> {
         if self.straight.is_some() {
             return self.end_of_straight();
         }
@@ -152,7 +152,7 @@ impl Input {
 
     /// A whole delivery of a small message without properties, if that is what comes next: most are such ones. Else it
     /// takes nothing, and its frames come from [`next`](Self::next).
-    pub(super) fn next_plain_delivery(&mut self, frame_max: usize) -> Option<PlainDelivery<'_>> {
+    pub(crate) fn next_plain_delivery(&mut self, frame_max: usize) -> Option<PlainDelivery<'_>> {
         if self.straight.is_some() {
             return None;
         }
@@ -184,7 +184,7 @@ impl Input {
 
     /// Has the rest of the large frame that [`next`](Self::next) has told of read into `body`, which has room for what
     /// is here of its payload.
-    pub(super) fn go_straight(&mut self, head: FrameHead, mut body: Body) {
+    pub(crate) fn go_straight(&mut self, head: FrameHead, mut body: Body) {
         let payload = &self.buffer[self.start + FrameHead::LEN..self.end];
         // Its end is missing, and more.
         body.extend(payload);
@@ -248,7 +248,7 @@ fn take_frames(
     use crate::wire::{OwnedFrame, WireMethod};
     use bytes::{Bytes, BytesMut};
 
-    let mut pool = super::body::Pool::default();
+    let mut pool = crate::connection::incoming::body::Pool::default();
     loop {
         if quick && let Some(plain) = input.next_plain_delivery(frame_max) {
             let mut method = BytesMut::new();

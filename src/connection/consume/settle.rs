@@ -2,9 +2,9 @@
 
 use bytes::BytesMut;
 
-use super::channels::{Expect, Role};
-use super::consumer::{Later, Queue};
-use super::{Connection, Event};
+use crate::connection::channels::{Expect, Role};
+use crate::connection::consume::consumer::{Later, Queue};
+use crate::connection::{Connection, Event};
 use crate::types::error::{Error, Result};
 use crate::types::message::Origin;
 use crate::types::requests::Requeue;
@@ -29,7 +29,7 @@ impl Settle {
         )
     }
 
-    pub(super) fn write(self, origin: Origin, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(crate) fn write(self, origin: Origin, out: &mut BytesMut) -> Result<(), EncodeError> {
         let (channel, delivery_tag) = (origin.channel, origin.tag);
         match self {
             Self::Ack { multiple } => {
@@ -175,7 +175,7 @@ impl Connection {
 
     /// `basic_recover` of one stream, that has started: a new consumer begins with the oldest that is not settled. What the
     /// old one sends until it has ended comes again, too.
-    pub(super) fn rewind(&mut self, promise: u64, number: u16) {
+    pub(crate) fn rewind(&mut self, promise: u64, number: u16) {
         let frame_max = self.frame_max;
         let Some(channel) = self.channels.get_mut(number) else {
             return;

@@ -10,22 +10,27 @@
 //! # When the broker closes the channel
 //! It handles publishes in order, so the refused one divides the others. Those that came surely after it were never
 //! taken: they are sent again on the new channel. Those that came before it may be in their queues with the confirm
-//! lost: their outcome is unknown. The broker does not say which one it refused; `suspects.rs` finds out, as far as that
+//! lost: their outcome is unknown. The broker does not say which one it refused; `refused.rs` finds out, as far as that
 //! can be done. Where several could be the one, the outcome of each is unknown.
 //!
 //! # When the socket goes
 //! If there will be another, the publishes that were not answered are put aside, and written again in the same order.
 //! What waits to be written again is in `held.rs`.
 
+pub(crate) mod blocked;
+pub(crate) mod held;
+pub(crate) mod output;
+pub(crate) mod refused;
+
 use std::collections::VecDeque;
 
 use bytes::{BufMut, Bytes};
 
-use super::channels::{Expect, PUBLISHER, Role};
-use super::held::Line;
-use super::output::{LARGE, Position, Span};
-use super::requests::check_frame;
-use super::{Connection, Event, Violation};
+use crate::connection::channels::{Expect, PUBLISHER, Role};
+use crate::connection::publish::held::Line;
+use crate::connection::publish::output::{LARGE, Position, Span};
+use crate::connection::requests::check_frame;
+use crate::connection::{Connection, Event, Violation};
 use crate::types::error::{Error, Result};
 use crate::types::message::{Message, Returned};
 use crate::wire::{
@@ -39,20 +44,20 @@ pub(crate) const MARK: &str = "x-puka-delivery-tag";
 /// Marks the empty message behind each message, where confirms are emulated.
 const FOOTER: &str = "x-puka-footer";
 
-pub(super) const BASIC: u16 = 60;
+pub(crate) const BASIC: u16 = 60;
 
 /// The longest name, in bytes.
 const SHORT_MAX: usize = 255;
 
 /// A publish that the broker has not answered, or whose turn in `in_flight` has not come.
 #[derive(Debug)]
-pub(super) struct InFlight {
-    pub(super) promise: u64,
-    pub(super) span: Span,
+pub(crate) struct InFlight {
+    pub(crate) promise: u64,
+    pub(crate) span: Span,
     /// The promise has its result, and the span is unpinned.
-    pub(super) settled: bool,
+    pub(crate) settled: bool,
     /// An earlier connection may have taken it, too.
-    pub(super) sent_before: bool,
+    pub(crate) sent_before: bool,
 }
 
 #[derive(Debug, Default)]
@@ -61,14 +66,14 @@ pub(crate) struct Publisher {
     pub(crate) confirms: bool,
     is_open: bool,
     /// The channel is open, and nothing waits: a publish may be written at once.
-    pub(super) flows: bool,
+    pub(crate) flows: bool,
     /// The delivery tag of `in_flight[0]`.
     first_tag: u64,
     in_flight: VecDeque<InFlight>,
     /// The broker has surely handled everything up to this tag.
-    pub(super) handled: u64,
+    pub(crate) handled: u64,
     /// What is not on the wire.
-    pub(super) line: Line,
+    pub(crate) line: Line,
 }
 
 impl Publisher {
@@ -97,40 +102,40 @@ impl Publisher {
     }
 
     /// All entries with their tags, once the channel has gone.
-    pub(super) fn take_in_flight(&mut self) -> Vec<(u64, InFlight)> {
+    pub(crate) fn take_in_flight(&mut self) -> Vec<(u64, InFlight)> {
         let tags = self.first_tag..;
         tags.zip(std::mem::take(&mut self.in_flight)).collect()
     }
 
     /// Those of them that are yet to be answered.
-    pub(super) fn take_unsettled(&mut self) -> impl Iterator<Item = (u64, InFlight)> + use<> {
+    pub(crate) fn take_unsettled(&mut self) -> impl Iterator<Item = (u64, InFlight)> + use<> {
         let entries = self.take_in_flight().into_iter();
         entries.filter(|(_, entry)| !entry.settled)
     }
 
     /// The tag of the last publish on this channel.
-    pub(super) fn last_tag(&self) -> u64 {
+    pub(crate) fn last_tag(&self) -> u64 {
         self.first_tag + self.in_flight.len() as u64 - 1
     }
 
-    pub(super) fn handled_up_to(&mut self, tag: u64) {
+    pub(crate) fn handled_up_to(&mut self, tag: u64) {
         self.handled = self.handled.max(tag);
         self.advance();
     }
 
-    pub(super) fn channel_gone(&mut self) {
+    pub(crate) fn channel_gone(&mut self) {
         self.is_open = false;
         self.flows = false;
     }
 
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.in_flight.is_empty() && self.line.is_empty()
     }
 }
 
 /// What is known of a publish that will not be tried again.
-pub(super) fn lost(was_sent: bool, cause: &Error) -> Error {
+pub(crate) fn lost(was_sent: bool, cause: &Error) -> Error {
     let cause = Box::new(cause.clone());
     if was_sent {
         Error::OutcomeUnknown(cause)
@@ -140,7 +145,7 @@ pub(super) fn lost(was_sent: bool, cause: &Error) -> Error {
 }
 
 /// Marks a mandatory message as that promise's, and no other's: it may be one that another client had marked.
-pub(super) fn mark(message: &mut Message, promise: u64) {
+pub(crate) fn mark(message: &mut Message, promise: u64) {
     if message.mandatory {
         let headers = &mut message.properties.headers;
         headers.remove(FOOTER);
@@ -149,12 +154,12 @@ pub(super) fn mark(message: &mut Message, promise: u64) {
 }
 
 /// A frame has no room for them.
-pub(super) fn invalid_header(error: &EncodeError) -> Error {
+pub(crate) fn invalid_header(error: &EncodeError) -> Error {
     Error::InvalidArgument(format!("the message's properties and headers: {error}"))
 }
 
 /// What comes behind each message, in place of confirms.
-pub(super) fn footer(promise: u64) -> (BasicPublish<'static>, ContentHeader) {
+pub(crate) fn footer(promise: u64) -> (BasicPublish<'static>, ContentHeader) {
     let mut properties = Properties::default();
     let mark = FieldValue::I64(promise.cast_signed());
     properties.headers.insert(MARK, mark);
@@ -199,7 +204,7 @@ impl Connection {
     }
 
     /// What was written from `start` on is a publish.
-    pub(super) fn in_flight(
+    pub(crate) fn in_flight(
         &mut self,
         promise: u64,
         start: Position,
@@ -217,7 +222,7 @@ impl Connection {
     }
 
     /// Opens the publishing channel ahead of the first publish: all of it goes out in one write.
-    pub(super) fn open_publisher(&mut self) {
+    pub(crate) fn open_publisher(&mut self) {
         if self.publisher.is_open {
             return;
         }
@@ -254,7 +259,7 @@ impl Connection {
     }
 
     /// Writes all frames of a message. On an error it has written nothing.
-    pub(super) fn write_message(
+    pub(crate) fn write_message(
         &mut self,
         channel: u16,
         exchange: &str,
@@ -305,7 +310,7 @@ impl Connection {
         check_frame(out, mark, frame_max).map_err(|error| invalid_header(&error))
     }
 
-    pub(super) fn write_body(&mut self, channel: u16, mut body: Bytes) {
+    pub(crate) fn write_body(&mut self, channel: u16, mut body: Bytes) {
         let largest = self.frame_max - FRAME_OVERHEAD;
         while !body.is_empty() {
             let piece = body.split_to(body.len().min(largest));
@@ -324,7 +329,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn write_footer(&mut self, promise: u64) {
+    pub(crate) fn write_footer(&mut self, promise: u64) {
         let (publish, header) = footer(promise);
         let _ = self.write_head(PUBLISHER, &publish, &header);
     }
@@ -427,7 +432,7 @@ impl Connection {
     }
 
     /// Takes back the publishes that the socket has none of, and all that was to be written after them.
-    pub(super) fn take_back_unsent(&mut self, error: &Error) {
+    pub(crate) fn take_back_unsent(&mut self, error: &Error) {
         let unsent = self
             .publisher
             .in_flight
@@ -446,7 +451,7 @@ impl Connection {
 
     /// Publishes that the broker has not handled, as far as is known, given up or not: promises, whether an earlier connection may have
     /// taken them, and whether they are with the socket.
-    pub(super) fn publishes_under_way(&self) -> impl Iterator<Item = (u64, bool, bool)> {
+    pub(crate) fn publishes_under_way(&self) -> impl Iterator<Item = (u64, bool, bool)> {
         let Publisher {
             first_tag, handled, ..
         } = self.publisher;
@@ -469,7 +474,7 @@ impl Connection {
     }
 
     /// Gives up the promises of what is under way; it may yet arrive.
-    pub(super) fn abandon_publishes(&mut self, error: &Error) {
+    pub(crate) fn abandon_publishes(&mut self, error: &Error) {
         let mut abandoned = Vec::new();
         for entry in &mut self.publisher.in_flight {
             if !std::mem::replace(&mut entry.settled, true) {

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use super::aside::Aside;
-use super::bindings::{Binding, Bindings, Key};
-use super::replay::Gone;
-use super::requests::Request;
+use crate::connection::recovery::aside::Aside;
+use crate::connection::recovery::bindings::{Binding, Bindings, Key};
+use crate::connection::recovery::replay::Gone;
+use crate::connection::requests::Request;
 use crate::types::message::Message;
 use crate::types::requests::{ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare};
 use crate::types::results::{Outcome, QueueDeclareOk};
@@ -16,7 +16,7 @@ use crate::wire::{Properties, ShortStr};
 
 /// In order, so that what is done again is done in the same order each time.
 #[derive(Debug, Default)]
-pub(super) struct Topology {
+pub(crate) struct Topology {
     exchanges: BTreeMap<ShortStr, ExchangeDeclare>,
     /// By the names they have now.
     queues: BTreeMap<ShortStr, QueueDeclare>,
@@ -46,7 +46,7 @@ pub(crate) enum Step {
 
 /// What tells a step from all others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum StepKey {
+pub(crate) enum StepKey {
     Exchange(ShortStr),
     Queue(ShortStr),
     ExchangeBinding(Key),
@@ -55,7 +55,7 @@ pub(super) enum StepKey {
 
 impl StepKey {
     /// Whether it is an exchange that is always there.
-    pub(super) fn is_brokers(&self) -> bool {
+    pub(crate) fn is_brokers(&self) -> bool {
         match self {
             Self::Exchange(name) => name.is_empty() || name.starts_with("amq."),
             _ => false,
@@ -64,11 +64,11 @@ impl StepKey {
 }
 
 /// Steps in the order in which one needs the other; those beside each other need not wait for each other.
-pub(super) type Plan = [VecDeque<Step>; 3];
+pub(crate) type Plan = [VecDeque<Step>; 3];
 
 impl Step {
     /// Its place in a [`Plan`].
-    pub(super) fn phase(&self) -> usize {
+    pub(crate) fn phase(&self) -> usize {
         match self {
             Self::Exchange(_) => 0,
             Self::Queue(..) | Self::ExchangeBinding(_) => 1,
@@ -76,7 +76,7 @@ impl Step {
         }
     }
 
-    pub(super) fn key(&self) -> StepKey {
+    pub(crate) fn key(&self) -> StepKey {
         match self {
             Self::Exchange(exchange) => StepKey::Exchange(exchange.exchange.clone()),
             Self::Queue(name, _) => StepKey::Queue(name.clone()),
@@ -85,7 +85,7 @@ impl Step {
         }
     }
 
-    pub(super) fn request(&self) -> Request {
+    pub(crate) fn request(&self) -> Request {
         match self {
             Self::Exchange(exchange) => Request::ExchangeDeclare(exchange.clone()),
             Self::Queue(_, queue) => Request::QueueDeclare(queue.clone()),
@@ -95,7 +95,7 @@ impl Step {
     }
 
     /// What a binding binds.
-    pub(super) fn ends(&self) -> Option<[StepKey; 2]> {
+    pub(crate) fn ends(&self) -> Option<[StepKey; 2]> {
         match self {
             Self::Exchange(_) | Self::Queue(..) => None,
             Self::ExchangeBinding(binding) => Some([
@@ -110,7 +110,7 @@ impl Step {
     }
 
     /// What it is, for a person.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Exchange(exchange) => format!("exchange {:?}", &*exchange.exchange),
             Self::Queue(name, _) => format!("queue {:?}", &**name),
@@ -128,7 +128,7 @@ impl Step {
 
 impl Topology {
     /// The broker has done as asked: what it tells of streams.
-    pub(super) fn note_stream(&mut self, request: &Request) {
+    pub(crate) fn note_stream(&mut self, request: &Request) {
         match request {
             Request::QueueDeclare(queue) if !queue.passive && kind(queue) == Some(true) => {
                 self.streams.insert(queue.queue.clone());
@@ -144,7 +144,7 @@ impl Topology {
     }
 
     /// Whether this client has declared that queue as a stream, or as something that is none.
-    pub(super) fn is_stream(&self, name: &ShortStr) -> Option<bool> {
+    pub(crate) fn is_stream(&self, name: &ShortStr) -> Option<bool> {
         if self.streams.contains(name) {
             return Some(true);
         }
@@ -152,7 +152,7 @@ impl Topology {
     }
 
     /// The broker has done as asked.
-    pub(super) fn note(&mut self, request: Request, outcome: &Outcome) {
+    pub(crate) fn note(&mut self, request: Request, outcome: &Outcome) {
         match request {
             Request::ExchangeDeclare(exchange) if exchange.passive => {
                 self.has_exchange_after_all(&exchange.exchange);
@@ -236,13 +236,13 @@ impl Topology {
     }
 
     /// The queue has gone, by the user's word or another's.
-    pub(super) fn forget_queue(&mut self, name: &ShortStr) {
+    pub(crate) fn forget_queue(&mut self, name: &ShortStr) {
         self.take_queue(name);
         self.aside.forget(&StepKey::Queue(name.clone()));
     }
 
     /// The queue has gone, if no other client consumes it.
-    pub(super) fn set_queue_aside(&mut self, name: &ShortStr) {
+    pub(crate) fn set_queue_aside(&mut self, name: &ShortStr) {
         let steps = self.take_queue(name);
         self.aside.put(StepKey::Queue(name.clone()), steps);
     }
@@ -261,7 +261,7 @@ impl Topology {
     }
 
     /// That queue is there: if it was taken for gone, that was wrong.
-    pub(super) fn has_queue_after_all(&mut self, name: &ShortStr) {
+    pub(crate) fn has_queue_after_all(&mut self, name: &ShortStr) {
         if !self.aside.is_empty() {
             self.restore(StepKey::Queue(name.clone()));
         }
@@ -301,7 +301,7 @@ impl Topology {
     }
 
     /// Whether the queue goes with its last consumer.
-    pub(super) fn is_auto_deleted(&self, name: &ShortStr) -> bool {
+    pub(crate) fn is_auto_deleted(&self, name: &ShortStr) -> bool {
         self.queues.get(name).is_some_and(|queue| queue.auto_delete)
     }
 
@@ -320,7 +320,7 @@ impl Topology {
             && !self.exchange_bindings.has_source(name)
     }
 
-    pub(super) fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         let exchanges = self.exchanges.values().cloned().map(Step::Exchange);
         let queues = self
             .queues
@@ -341,17 +341,17 @@ impl Topology {
 
     /// Whether that queue is bound to that exchange.
     #[cfg(test)]
-    pub(super) fn binds(&self, queue: &str, exchange: &str) -> bool {
+    pub(crate) fn binds(&self, queue: &str, exchange: &str) -> bool {
         let mut bindings = self.queue_bindings.iter();
         bindings.any(|binding| binding.queue == *queue && binding.exchange == *exchange)
     }
 
-    pub(super) fn has_exchange(&self, name: &ShortStr) -> bool {
+    pub(crate) fn has_exchange(&self, name: &ShortStr) -> bool {
         self.exchanges.contains_key(name)
     }
 
     /// Whether an end of a binding is of this client's making.
-    pub(super) fn has_end(&self, end: &StepKey) -> bool {
+    pub(crate) fn has_end(&self, end: &StepKey) -> bool {
         match end {
             StepKey::Exchange(name) => self.has_exchange(name),
             StepKey::Queue(name) => self.has_queue(name),
@@ -359,12 +359,12 @@ impl Topology {
         }
     }
 
-    pub(super) fn has_queue(&self, name: &ShortStr) -> bool {
+    pub(crate) fn has_queue(&self, name: &ShortStr) -> bool {
         self.queues.contains_key(name)
     }
 
     /// Whether it is still to be declared again.
-    pub(super) fn has(&self, step: &Step) -> bool {
+    pub(crate) fn has(&self, step: &Step) -> bool {
         match step {
             Step::Exchange(exchange) => self.has_exchange(&exchange.exchange),
             Step::Queue(name, _) => self.has_queue(name),
@@ -375,7 +375,7 @@ impl Topology {
 
     /// What has to be done once more because these have gone: they, and what binds them. What the broker names is not
     /// declared twice over one connection: that would make another one.
-    pub(super) fn part(&self, gone: Gone) -> Plan {
+    pub(crate) fn part(&self, gone: Gone) -> Plan {
         let Gone {
             mut exchanges,
             queues,
@@ -416,7 +416,7 @@ impl Topology {
     }
 
     /// The broker made another name for a queue.
-    pub(super) fn rename(&mut self, old: &ShortStr, new: &ShortStr) {
+    pub(crate) fn rename(&mut self, old: &ShortStr, new: &ShortStr) {
         let new = own(new);
         let known = self.untold.remove(old).unwrap_or_else(|| old.clone());
         self.untold.insert(new.clone(), known);
@@ -433,25 +433,25 @@ impl Topology {
     }
 
     /// Names that the program knows, and the new ones that it has yet to be told of.
-    pub(super) fn take_untold(&mut self) -> Vec<(ShortStr, ShortStr)> {
+    pub(crate) fn take_untold(&mut self) -> Vec<(ShortStr, ShortStr)> {
         let untold = std::mem::take(&mut self.untold).into_iter();
         untold.map(|(new, known)| (known, new)).collect()
     }
 
     /// The name that a queue has now.
-    pub(super) fn follow_name(&self, name: &mut ShortStr) {
+    pub(crate) fn follow_name(&self, name: &mut ShortStr) {
         if let Some(new) = self.renamed.get(name) {
             name.clone_from(new);
         }
     }
 
     /// Whether a queue of the first name has the second one now.
-    pub(super) fn is_now(&self, name: &ShortStr, new: &ShortStr) -> bool {
+    pub(crate) fn is_now(&self, name: &ShortStr, new: &ShortStr) -> bool {
         self.renamed.get(name).unwrap_or(name) == new
     }
 
     /// The names that the queues of a step have now.
-    pub(super) fn follow_step(&self, step: &mut Step) {
+    pub(crate) fn follow_step(&self, step: &mut Step) {
         match step {
             Step::Queue(name, _) => self.follow_name(name),
             Step::QueueBinding(binding) => self.follow_name(&mut binding.queue),
@@ -460,7 +460,7 @@ impl Topology {
     }
 
     /// The names that the queues of a request have now.
-    pub(super) fn follow(&self, request: &mut Request) {
+    pub(crate) fn follow(&self, request: &mut Request) {
         if self.renamed.is_empty() {
             return;
         }
@@ -485,12 +485,12 @@ impl Topology {
     }
 
     /// Whether any queue has another name now.
-    pub(super) fn has_renamed(&self) -> bool {
+    pub(crate) fn has_renamed(&self) -> bool {
         !self.renamed.is_empty()
     }
 
     /// The names that a message uses; the routing key's, if it has another now.
-    pub(super) fn follow_message(
+    pub(crate) fn follow_message(
         &self,
         exchange: &str,
         routing_key: &str,
@@ -504,7 +504,7 @@ impl Topology {
     }
 
     /// The queue that a reply should go to; whether it has another name now.
-    pub(super) fn follow_reply_to(&self, properties: &mut Properties) -> bool {
+    pub(crate) fn follow_reply_to(&self, properties: &mut Properties) -> bool {
         let name = properties.reply_to();
         let new = name.and_then(|name| self.renamed.get(&ShortStr::from(name)));
         if let Some(new) = new {
@@ -514,7 +514,7 @@ impl Topology {
     }
 
     /// What the routing key of a publish is now, if it is another.
-    pub(super) fn renamed_key(&self, exchange: &[u8], routing_key: &[u8]) -> Option<ShortStr> {
+    pub(crate) fn renamed_key(&self, exchange: &[u8], routing_key: &[u8]) -> Option<ShortStr> {
         if self.renamed.is_empty() || !exchange.is_empty() {
             return None;
         }

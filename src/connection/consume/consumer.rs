@@ -1,14 +1,14 @@
-//! What a consumer is: its queues, their tags, its gate. What goes on with it is in `consumers.rs`.
+//! What a consumer is: its queues, their tags, its gate. What goes on with it is in `consume/mod.rs`.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::channels::Expect;
-use super::gate::Held;
-use super::requests::check_frame;
-use super::unsettled::Unsettled;
+use crate::connection::channels::Expect;
+use crate::connection::consume::gate::Held;
+use crate::connection::consume::unsettled::Unsettled;
+use crate::connection::requests::check_frame;
 use crate::types::error::{Cancelled, CancelledBy, Error};
 use crate::types::requests::{Consume, ConsumeMulti};
 use crate::wire::{
@@ -23,18 +23,18 @@ const OFFSETS_SLACK: usize = 64;
 
 /// One of the broker's consumers, of one queue.
 #[derive(Debug)]
-pub(super) struct Queue {
-    pub(super) request: Consume,
+pub(crate) struct Queue {
+    pub(crate) request: Consume,
     /// The tag as the user knows it.
-    pub(super) tag: ShortStr,
+    pub(crate) tag: ShortStr,
     /// How often the broker's consumer was replaced: its tag on the wire ends in that, from the first time on.
-    pub(super) generation: u32,
+    pub(crate) generation: u32,
     /// False once the broker has cancelled it.
-    pub(super) alive: bool,
+    pub(crate) alive: bool,
     /// Whether its consume-ok is outstanding.
-    pub(super) starting: bool,
+    pub(crate) starting: bool,
     /// Whether the broker has ever started it.
-    pub(super) ran: bool,
+    pub(crate) ran: bool,
     /// Whether the queue is a stream, as far as its deliveries tell: what is copied from a stream looks like it.
     is_stream: Option<bool>,
     /// Whether it is one for sure: it was declared as one, or its consumer was asked for with an offset.
@@ -50,7 +50,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn wire_tag(&self) -> ShortStr {
+    pub(crate) fn wire_tag(&self) -> ShortStr {
         match self.generation {
             0 => self.tag.clone(),
             generation => format!("{}~{generation}", self.tag).into(),
@@ -58,23 +58,23 @@ impl Queue {
     }
 
     /// Whether a second consumer beside this one would not do what the first did.
-    pub(super) fn is_irreplaceable(&self) -> bool {
+    pub(crate) fn is_irreplaceable(&self) -> bool {
         self.request.exclusive || self.is_sure || self.is_stream == Some(true) && self.rises
     }
 
     /// Whether it is a stream for sure: what a stream keeps, any other queue would lose.
-    pub(super) fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         self.is_sure
     }
 
     /// What this client has declared it as.
-    pub(super) fn declared(&mut self, is_stream: bool) {
+    pub(crate) fn declared(&mut self, is_stream: bool) {
         self.is_stream = Some(is_stream);
         self.is_sure |= is_stream;
     }
 
     /// The broker has started its consumer: that of a stream, if it took an offset.
-    pub(super) fn started(&mut self) {
+    pub(crate) fn started(&mut self) {
         self.starting = false;
         self.ran = true;
         self.is_sure |= self.request.arguments.contains(STREAM_OFFSET);
@@ -101,19 +101,19 @@ impl Queue {
     }
 
     /// Whether that tag is of a stream's delivery.
-    pub(super) fn keeps(&self, tag: u64) -> bool {
+    pub(crate) fn keeps(&self, tag: u64) -> bool {
         let offsets = &self.offsets;
         self.is_sure && offsets.binary_search_by_key(&tag, |&(tag, _)| tag).is_ok()
     }
 
     /// The tags of a stream's deliveries that may be unsettled.
-    pub(super) fn kept(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn kept(&self) -> impl Iterator<Item = u64> {
         let offsets = self.offsets.iter().filter(|_| self.is_sure);
         offsets.map(|&(tag, _)| tag)
     }
 
     /// Notes how far a stream has come.
-    pub(super) fn note_offset(&mut self, tag: u64, unsettled: &Unsettled, headers: &FieldTable) {
+    pub(crate) fn note_offset(&mut self, tag: u64, unsettled: &Unsettled, headers: &FieldTable) {
         if self.is_stream == Some(false) && !self.is_sure {
             return;
         }
@@ -145,7 +145,7 @@ impl Queue {
     }
 
     /// What a new consumer in place of one that was lost has to say.
-    pub(super) fn begin_again(&mut self, unsettled: &Unsettled) {
+    pub(crate) fn begin_again(&mut self, unsettled: &Unsettled) {
         self.generation = 0;
         self.alive = true;
         self.starting = false;
@@ -156,7 +156,7 @@ impl Queue {
 
     /// Has the next consumer of a stream begin with the oldest delivery that is not settled. It begins there once more if
     /// that one is lost, too, before anything has come.
-    pub(super) fn rewind(&mut self, unsettled: &Unsettled) {
+    pub(crate) fn rewind(&mut self, unsettled: &Unsettled) {
         let offsets = std::mem::take(&mut self.offsets);
         let oldest = offsets.iter().find(|(tag, _)| unsettled.contains(*tag));
         self.next_offset = oldest.map(|&(_, offset)| offset).or(self.next_offset);
@@ -165,7 +165,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn start(
+    pub(crate) fn start(
         &mut self,
         no_ack: bool,
         channel: u16,
@@ -194,35 +194,35 @@ impl Queue {
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) promise: u64,
-    pub(super) queues: Vec<Queue>,
-    pub(super) no_ack: bool,
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) no_ack: bool,
     /// The limit of the gate; 0 is none.
-    pub(super) prefetch: u16,
+    pub(crate) prefetch: u16,
     /// What the broker's consumers were started with.
-    pub(super) broker_prefetch: u16,
+    pub(crate) broker_prefetch: u16,
     /// Deliveries beyond the limit, which the user has not seen.
-    pub(super) held: Held,
+    pub(crate) held: Held,
     /// How many deliveries may be unsettled as far as the broker keeps its prefetch; none: it has none.
-    pub(super) allowed: Option<usize>,
+    pub(crate) allowed: Option<usize>,
     /// How many consume-oks are outstanding.
-    pub(super) starting: usize,
+    pub(crate) starting: usize,
     /// Whether all that comes now comes again, after the end of the broker's consumer that sends it.
-    pub(super) rewinds: bool,
+    pub(crate) rewinds: bool,
     /// What was asked meanwhile.
-    pub(super) later: VecDeque<Later>,
-    pub(super) ending: Option<Ending>,
+    pub(crate) later: VecDeque<Later>,
+    pub(crate) ending: Option<Ending>,
     /// Whether it had another channel before a loss.
-    pub(super) restarted: bool,
+    pub(crate) restarted: bool,
     /// Whether the broker has ever started it.
-    pub(super) ran: bool,
+    pub(crate) ran: bool,
     /// How often it has ended a connection since, and when it may be tried again.
-    pub(super) strikes: u32,
-    pub(super) not_before: Option<Instant>,
+    pub(crate) strikes: u32,
+    pub(crate) not_before: Option<Instant>,
 }
 
 /// What waits for a consumer to have started.
 #[derive(Debug)]
-pub(super) enum Later {
+pub(crate) enum Later {
     Qos {
         promise: u64,
         prefetch: u16,
@@ -239,17 +239,17 @@ pub(super) enum Later {
 }
 
 #[derive(Debug)]
-pub(super) struct Ending {
-    pub(super) by: CancelledBy,
+pub(crate) struct Ending {
+    pub(crate) by: CancelledBy,
     /// Promises of `basic_cancel`.
-    pub(super) promises: Vec<u64>,
+    pub(crate) promises: Vec<u64>,
     /// How many cancel-oks are outstanding.
-    pub(super) left: usize,
+    pub(crate) left: usize,
 }
 
 impl Ending {
     /// Of a consumer that the broker does not know.
-    pub(super) fn by_client(promise: u64) -> Self {
+    pub(crate) fn by_client(promise: u64) -> Self {
         Self {
             by: CancelledBy::Client,
             promises: vec![promise],
@@ -328,13 +328,13 @@ impl Consumer {
     }
 
     /// The broker's consumers were started anew, with so many deliveries of others before unsettled.
-    pub(super) fn allow(&mut self, before: usize) {
+    pub(crate) fn allow(&mut self, before: usize) {
         let each = usize::from(self.broker_prefetch);
         self.allowed = (each > 0).then(|| before + each * self.queues.len());
     }
 
     /// How it ended, by that one's word.
-    pub(super) fn cancelled(&self, by: CancelledBy) -> Error {
+    pub(crate) fn cancelled(&self, by: CancelledBy) -> Error {
         // The broker cancels one queue, and the client the rest.
         let its = self.queues.iter().find(|queue| !queue.alive);
         let queue = its
@@ -365,13 +365,13 @@ impl Consumer {
     }
 
     /// The queue of that tag, if it is one of this consumer's.
-    pub(super) fn queue_of(&mut self, tag: &[u8]) -> Option<&mut Queue> {
+    pub(crate) fn queue_of(&mut self, tag: &[u8]) -> Option<&mut Queue> {
         let index = self.index_of(tag)?;
         self.queues.get_mut(index)
     }
 
     /// The user's name for the tag of a delivery. `None`: it is not one of this consumer's.
-    pub(super) fn known_tag(&self, wire_tag: &[u8]) -> Option<ShortStr> {
+    pub(crate) fn known_tag(&self, wire_tag: &[u8]) -> Option<ShortStr> {
         let queue = self.queues.get(self.index_of(wire_tag)?)?;
         Some(queue.tag.clone())
     }
@@ -390,25 +390,25 @@ impl Consumer {
     }
 
     /// Whether the broker has refused an offset that was only a guess: it is not asked for again.
-    pub(super) fn is_wrong_guess(&mut self, error: &Error) -> bool {
+    pub(crate) fn is_wrong_guess(&mut self, error: &Error) -> bool {
         let mut queues = self.queues.iter_mut();
         queues.any(|queue| queue.refused(error))
     }
 
     /// Whether it is being cancelled, or will be once it has started.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         let mut later = self.later.iter();
         self.ending.is_some() || later.any(|later| matches!(later, Later::End { .. }))
     }
 
     /// The queues by name.
-    pub(super) fn queue_names(&mut self) -> impl Iterator<Item = &mut ShortStr> {
+    pub(crate) fn queue_names(&mut self) -> impl Iterator<Item = &mut ShortStr> {
         self.queues.iter_mut().map(|queue| &mut queue.request.queue)
     }
 
     /// Makes it ready for another channel, after the loss of the one with these unsettled tags. The promises of
     /// `basic_qos`, and `basic_recover`, that this settles; and whether, instead, it had been cancelled.
-    pub(super) fn begin_again(&mut self, unsettled: &Unsettled) -> (Vec<u64>, Option<Ending>) {
+    pub(crate) fn begin_again(&mut self, unsettled: &Unsettled) -> (Vec<u64>, Option<Ending>) {
         let mut settled = Vec::new();
         for later in std::mem::take(&mut self.later) {
             match later {
@@ -438,7 +438,7 @@ impl Consumer {
         (settled, self.ending.take())
     }
 
-    pub(super) fn last_tag(&self) -> ShortStr {
+    pub(crate) fn last_tag(&self) -> ShortStr {
         self.queues
             .last()
             .map(|queue| queue.tag.clone())
