@@ -164,9 +164,10 @@ pub use client::Client;
 pub use client::handle::Handle;
 pub use client::wait::{loop_forever, loop_timeout};
 pub use net::transport::Stream;
-pub use promises::{Promise, PromiseId};
+pub use promises::Promise;
 pub use types::client_options::{AuthMechanism, ClientOptions};
 pub use types::error::{Broken, Cancelled, CancelledBy, Error, Reply, Result};
+pub use types::ids::PromiseId;
 pub use types::message::{Delivery, Message, Response, Returned};
 pub use types::recovery::{ConnectionEvent, Recovery, Restored};
 pub use types::requests::{

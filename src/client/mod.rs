@@ -15,9 +15,10 @@ use crate::connection::{Request, Sending, Settle};
 use crate::driver::Driver;
 use crate::driver::hosts::Host;
 use crate::net::clock::{after, now};
-use crate::promises::{Promise, PromiseId};
+use crate::promises::Promise;
 use crate::types::client_options::ClientOptions;
 use crate::types::error::{Error, Result};
+use crate::types::ids::PromiseId;
 use crate::types::message::{Delivery, Message, Response};
 use crate::types::requests::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
@@ -438,7 +439,7 @@ impl Client {
             return promise;
         }
         self.driver
-            .ask(|connection, number| ask(connection, number, consumer.number))
+            .ask(|connection, number| ask(connection, number, consumer.number()))
     }
 
     /// [Acknowledges](https://www.rabbitmq.com/docs/confirms#acknowledgement-modes) a delivery. It goes out with the

@@ -8,8 +8,9 @@ use crate::Client;
 use crate::client::handle::{Handle, Job};
 use crate::net::clock::now;
 use crate::net::group::Group;
-use crate::promises::{Callback, Look, Promise, PromiseId};
+use crate::promises::{Callback, Look, Promise};
 use crate::types::error::{Error, Result};
+use crate::types::ids::PromiseId;
 use crate::types::results::{Answer, Item};
 
 /// How long callbacks may run, and how many, before a loop looks at the socket: a system call for each message would cost
@@ -162,8 +163,8 @@ impl Client {
 
     fn check(&self, id: PromiseId) -> Result<Look> {
         let promises = &self.driver.promises;
-        let same = promises.id(id.number()) == id;
-        match promises.look(id.number()) {
+        let same = promises.id(id.number) == id;
+        match promises.look(id.number) {
             look if same && look != Look::Unknown => Ok(look),
             _ => Err(promises.no_result(id)),
         }
@@ -194,7 +195,7 @@ impl Client {
     /// Takes the result of a promise that is ready; its callback runs, if it has one.
     fn finish_wait(&mut self, id: PromiseId) -> Result<Item> {
         let promises = &mut self.driver.promises;
-        let Some((item, callback)) = promises.take(id.number()) else {
+        let Some((item, callback)) = promises.take(id.number) else {
             return Err(promises.no_result(id));
         };
         promises.tidy();

@@ -57,9 +57,9 @@ pub(crate) use incoming::input::read_in_pieces;
 pub(crate) use publish::output::{Output, SLICES};
 pub(crate) use requests::{Request, Sending};
 
-use crate::promises::PromiseId;
 use crate::types::client_options::ClientOptions;
 use crate::types::error::{Broken, Error, Reply, Result};
+use crate::types::ids::{PromiseId, PromiseNumber};
 use crate::types::message::{Delivery, Origin};
 use crate::types::recovery::ConnectionEvent;
 use crate::types::results::{Connected, Outcome};
@@ -102,7 +102,7 @@ impl Config {
     fn id(&self, number: u64) -> PromiseId {
         PromiseId {
             client: self.client,
-            number,
+            number: PromiseNumber(number),
         }
     }
 

@@ -8,9 +8,9 @@ use crate::driver::{CONNECTING, Deadline, Driver, LOOK};
 use crate::net::clock::{after, now};
 use crate::net::lookup::{Addresses, Lookup};
 use crate::net::transport::{SocketOptions, Stream, TlsConfig};
-use crate::promises::PromiseId;
 use crate::types::client_options::AuthMechanism;
 use crate::types::error::{Broken, Error};
+use crate::types::ids::PromiseId;
 use crate::types::tls_failure::TlsFailure;
 use crate::wire::MIN_FRAME_MAX;
 
@@ -66,7 +66,7 @@ impl Driver {
                     // A stream of the program's own cannot be had again.
                     recovers: self.options.recovery.is_some() && !is_given,
                 };
-                self.connection = Some(Connection::new(promise.number, config));
+                self.connection = Some(Connection::new(promise.number(), config));
                 self.last_error = None;
                 return true;
             }

@@ -17,9 +17,10 @@ use crate::driver::hosts::{Dialer, Host};
 use crate::net::clock::{after, now};
 use crate::net::lookup::Lookup;
 use crate::net::reactor::{Inlet, Reactor};
-use crate::promises::{PromiseId, Promises};
+use crate::promises::Promises;
 use crate::types::client_options::ClientOptions;
 use crate::types::error::{Broken, Error, Result};
+use crate::types::ids::{PromiseId, PromiseNumber};
 use crate::types::message::{Delivery, Message, Origin};
 use crate::types::recovery::ConnectionEvent;
 use crate::types::requests::ConsumeMulti;
@@ -133,7 +134,7 @@ impl Driver {
         let promise = self.promises.single();
         match &mut self.connection {
             Some(connection) => {
-                connection.close(promise.number);
+                connection.close(promise.number());
                 let limit = self.options.connect_timeout_or_default();
                 self.deadline.get_or_insert_with(|| Deadline {
                     at: after(now(), limit),
@@ -180,7 +181,7 @@ impl Driver {
     fn tell(&mut self, promise: PromiseId, ask: impl FnOnce(&mut Connection, u64)) {
         match &mut self.connection {
             Some(connection) => {
-                ask(connection, promise.number);
+                ask(connection, promise.number());
                 self.collect();
             }
             None => self
@@ -198,7 +199,7 @@ impl Driver {
         let promise = self.promises.publish();
         match &mut self.connection {
             Some(connection) => {
-                connection.publish(promise.number, exchange, routing_key, message);
+                connection.publish(promise.number(), exchange, routing_key, message);
                 self.collect();
             }
             // Like every other publish that was surely not sent.
@@ -295,21 +296,26 @@ impl Driver {
         while let Some(event) = connection.poll_event() {
             self.has_news = true;
             match event {
-                Event::Published { first, last } => self.promises.settle_published(first, last),
+                Event::Published { first, last } => {
+                    self.promises
+                        .settle_published(PromiseNumber(first), PromiseNumber(last));
+                }
                 Event::Settled(number, result) => {
                     if let Ok(Outcome::Connected(_)) = result {
                         self.dialer.is_up(now());
                     }
-                    self.promises.settle(number, result);
+                    self.promises.settle(PromiseNumber(number), result);
                 }
-                Event::Delivery(number, delivery) => self.promises.deliver(number, delivery),
-                Event::Stale(number) => drop(self.promises.drop_deliveries(number)),
+                Event::Delivery(number, delivery) => {
+                    self.promises.deliver(PromiseNumber(number), delivery)
+                }
+                Event::Stale(number) => drop(self.promises.drop_deliveries(PromiseNumber(number))),
                 Event::Unread {
                     consumer,
                     channel,
                     gone,
                 } => {
-                    let unread = self.promises.take_unread(consumer, &gone);
+                    let unread = self.promises.take_unread(PromiseNumber(consumer), &gone);
                     connection.give_back(channel, &unread);
                 }
                 Event::Changed(event) => {

@@ -320,7 +320,7 @@ impl Session {
                 }
                 Event::Stale(promise) => {
                     self.deliveries
-                        .retain(|delivery| delivery.promise().number != promise);
+                        .retain(|delivery| delivery.promise().number() != promise);
                 }
                 Event::Unread {
                     consumer,
@@ -337,7 +337,7 @@ impl Session {
         let mut unread = Vec::new();
         self.deliveries.retain_mut(|delivery| {
             let origin = delivery.origin;
-            if origin.promise.number != consumer || origin.tag % 2 == 0 {
+            if origin.promise.number() != consumer || origin.tag % 2 == 0 {
                 return true;
             }
             unread.push(origin);

@@ -22,6 +22,7 @@ use crate::promises::inbox::{Backlog, Inbox};
 use crate::promises::numbers::Numbers;
 use crate::promises::ranges::Ranges;
 use crate::types::error::{Error, Result};
+use crate::types::ids::{PromiseId, PromiseNumber};
 use crate::types::message::{Delivery, Origin};
 use crate::types::results::{Answer, Item, Outcome};
 use crate::wire::ShortStr;
@@ -41,32 +42,6 @@ pub struct Promise<T> {
     result: PhantomData<fn() -> T>,
 }
 
-/// The number of a promise, without the type of its result.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PromiseId {
-    pub(crate) client: u32,
-    pub(crate) number: u64,
-}
-
-impl PromiseId {
-    /// The number: the first promise of a client is 1.
-    pub fn number(self) -> u64 {
-        self.number
-    }
-}
-
-impl fmt::Display for PromiseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.number.fmt(f)
-    }
-}
-
-impl fmt::Debug for PromiseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.number)
-    }
-}
-
 impl<T> Promise<T> {
     pub(crate) fn new(id: PromiseId) -> Self {
         Self {
@@ -77,7 +52,7 @@ impl<T> Promise<T> {
 
     /// The number: the first promise of a client is 1.
     pub fn number(self) -> u64 {
-        self.id.number
+        self.id.number()
     }
 
     /// The promise without the type of its result: what [`Client::wait_ready`] takes.
@@ -218,24 +193,24 @@ impl Entry {
 /// All promises of one client.
 pub(crate) struct Promises {
     client: u32,
-    last: u64,
-    entries: HashMap<u64, Entry, BuildHasherDefault<NumberHasher>>,
+    last: PromiseNumber,
+    entries: HashMap<PromiseNumber, Entry, BuildHasherDefault<NumberHasher>>,
     /// The deliveries that wait to be taken.
     backlog: Backlog,
     /// How often a delivery has been asked for.
     taken: u64,
     /// Consumers that have ended with deliveries unread, oldest first; some have been read since.
-    ended: VecDeque<u64>,
+    ended: VecDeque<PromiseNumber>,
     /// How many bytes of these are kept.
     ended_max: usize,
     /// Promises with a result and a callback, in the order in which they became ready.
-    ready: VecDeque<u64>,
+    ready: VecDeque<PromiseNumber>,
     /// Publishes under way that have no callback.
     publishing: Numbers,
     /// Publishes that succeeded and that nobody has asked for yet.
     succeeded: Ranges,
     /// Promises that ended without a callback, and the bytes of their results, oldest first; some have been read since.
-    unread: VecDeque<(u64, usize)>,
+    unread: VecDeque<(PromiseNumber, usize)>,
     unread_bytes: usize,
     /// Callbacks that were set on a promise with nothing more to give.
     orphans: VecDeque<(PromiseId, Callback)>,
@@ -264,7 +239,7 @@ impl Promises {
     pub(crate) fn new(client: u32, ended_max: usize) -> Self {
         Self {
             client,
-            last: 0,
+            last: PromiseNumber(0),
             entries: HashMap::default(),
             backlog: Backlog::default(),
             taken: 0,
@@ -287,8 +262,8 @@ impl Promises {
 
     /// A promise of a publish.
     pub(crate) fn publish(&mut self) -> PromiseId {
-        self.last += 1;
-        self.publishing.push(self.last);
+        self.last.0 += 1;
+        self.publishing.push(self.last.0);
         self.id(self.last)
     }
 
@@ -308,7 +283,7 @@ impl Promises {
         self.inbox(id.number)
     }
 
-    fn inbox(&mut self, number: u64) -> Option<(&mut Inbox, &mut Backlog)> {
+    fn inbox(&mut self, number: PromiseNumber) -> Option<(&mut Inbox, &mut Backlog)> {
         match &mut self.entries.get_mut(&number)?.state {
             State::Consumer { inbox, .. } => Some((inbox, &mut self.backlog)),
             _ => None,
@@ -316,12 +291,12 @@ impl Promises {
     }
 
     fn add(&mut self, state: State) -> PromiseId {
-        self.last += 1;
+        self.last.0 += 1;
         self.insert(self.last, state);
         self.id(self.last)
     }
 
-    fn insert(&mut self, number: u64, state: State) {
+    fn insert(&mut self, number: PromiseNumber, state: State) {
         self.entries.insert(
             number,
             Entry {
@@ -332,7 +307,7 @@ impl Promises {
         );
     }
 
-    pub(crate) fn id(&self, number: u64) -> PromiseId {
+    pub(crate) fn id(&self, number: PromiseNumber) -> PromiseId {
         PromiseId {
             client: self.client,
             number,
@@ -340,10 +315,10 @@ impl Promises {
     }
 
     /// The result of a single promise, or the end of a consumer.
-    pub(crate) fn settle(&mut self, number: u64, result: Result<Outcome>) {
-        if self.publishing.remove(number) {
+    pub(crate) fn settle(&mut self, number: PromiseNumber, result: Result<Outcome>) {
+        if self.publishing.remove(number.0) {
             match result {
-                Ok(_) => self.succeeded.insert(number, number),
+                Ok(_) => self.succeeded.insert(number.0, number.0),
                 Err(_) => {
                     let bytes = shared_bytes(&result);
                     self.insert(number, State::Done(result));
@@ -377,7 +352,7 @@ impl Promises {
 
     /// Bounds what consumers that have ended leave unread; the last one's stays. The oldest goes first: what came with
     /// acks the broker has, and what came without was not sure to be read.
-    fn keep_ended(&mut self, number: u64) {
+    fn keep_ended(&mut self, number: PromiseNumber) {
         self.ended.push_back(number);
         while self.backlog.ended_bytes > self.ended_max && self.ended.len() > 1 {
             if let Some(number) = self.ended.pop_front()
@@ -403,17 +378,17 @@ impl Promises {
     }
 
     /// The publishes of all promises from `first` to `last` have succeeded.
-    pub(crate) fn settle_published(&mut self, first: u64, last: u64) {
-        if self.publishing.remove_all(first, last) {
-            self.succeeded.insert(first, last);
+    pub(crate) fn settle_published(&mut self, first: PromiseNumber, last: PromiseNumber) {
+        if self.publishing.remove_all(first.0, last.0) {
+            self.succeeded.insert(first.0, last.0);
             return;
         }
-        for number in first..=last {
-            self.settle(number, Ok(Outcome::Published));
+        for number in first.0..=last.0 {
+            self.settle(PromiseNumber(number), Ok(Outcome::Published));
         }
     }
 
-    pub(crate) fn deliver(&mut self, number: u64, delivery: Box<Delivery>) {
+    pub(crate) fn deliver(&mut self, number: PromiseNumber, delivery: Box<Delivery>) {
         if let Some(entry) = self.entries.get_mut(&number) {
             if let State::Consumer { inbox, .. } = &mut entry.state {
                 inbox.push(delivery, &mut self.backlog);
@@ -451,7 +426,7 @@ impl Promises {
     }
 
     /// The deliveries of a consumer that nobody has read will come again. Whether there were some.
-    pub(crate) fn drop_deliveries(&mut self, number: u64) -> bool {
+    pub(crate) fn drop_deliveries(&mut self, number: PromiseNumber) -> bool {
         let Some((inbox, all)) = self.inbox(number) else {
             return false;
         };
@@ -461,12 +436,12 @@ impl Promises {
     }
 
     /// What nobody has read of a consumer that is cancelled; of these tags, whose queues are no more, it stays.
-    pub(crate) fn take_unread(&mut self, number: u64, gone: &[ShortStr]) -> Vec<Origin> {
+    pub(crate) fn take_unread(&mut self, number: PromiseNumber, gone: &[ShortStr]) -> Vec<Origin> {
         let inbox = self.inbox(number);
         inbox.map_or_else(Vec::new, |(inbox, all)| inbox.take_unread(gone, all))
     }
 
-    fn enqueue(&mut self, number: u64) {
+    fn enqueue(&mut self, number: PromiseNumber) {
         if let Some(entry) = self.entries.get_mut(&number)
             && !entry.queued
         {
@@ -476,7 +451,7 @@ impl Promises {
     }
 
     /// Bounds what nobody reads. Counting only at twice the limit makes it cheap.
-    fn keep_unread(&mut self, number: u64, bytes: usize) {
+    fn keep_unread(&mut self, number: PromiseNumber, bytes: usize) {
         // Most are read in their order: what has been read need not be counted.
         while let Some((read, bytes)) = self.unread.front()
             && !self.entries.contains_key(read)
@@ -504,12 +479,12 @@ impl Promises {
         }
     }
 
-    pub(crate) fn look(&self, number: u64) -> Look {
+    pub(crate) fn look(&self, number: PromiseNumber) -> Look {
         match self.entries.get(&number) {
             Some(entry) if entry.is_ready() => Look::Ready,
             Some(_) => Look::Waiting,
-            None if self.publishing.contains(number) => Look::Waiting,
-            None if self.succeeded.contains(number) => Look::Ready,
+            None if self.publishing.contains(number.0) => Look::Waiting,
+            None if self.succeeded.contains(number.0) => Look::Ready,
             None => Look::Unknown,
         }
     }
@@ -517,11 +492,14 @@ impl Promises {
     /// Takes one result of a promise that is ready, and its callback if it has one.
     ///
     /// A callback for every delivery is to be handed back to [`restore`](Self::restore) after it ran.
-    pub(crate) fn take(&mut self, number: u64) -> Option<(Result<Item>, Option<Callback>)> {
+    pub(crate) fn take(
+        &mut self,
+        number: PromiseNumber,
+    ) -> Option<(Result<Item>, Option<Callback>)> {
         let Some(entry) = self.entries.get_mut(&number) else {
             return self
                 .succeeded
-                .remove(number)
+                .remove(number.0)
                 .then(|| (Ok(Item::Outcome(Outcome::Published)), None));
         };
         let item = match &mut entry.state {
@@ -565,9 +543,9 @@ impl Promises {
     pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback) {
         if id.client == self.client {
             // What has a callback has an entry.
-            if self.publishing.remove(id.number) {
+            if self.publishing.remove(id.number.0) {
                 self.insert(id.number, State::Waiting);
-            } else if self.succeeded.remove(id.number) {
+            } else if self.succeeded.remove(id.number.0) {
                 self.insert(id.number, State::Done(Ok(Outcome::Published)));
             }
         }
@@ -678,7 +656,7 @@ mod tests {
     use super::*;
     use crate::types::message::Returned;
 
-    fn settled(promises: &mut Promises) -> u64 {
+    fn settled(promises: &mut Promises) -> PromiseNumber {
         let id = promises.publish();
         promises.settle(id.number, Ok(Outcome::Published));
         id.number
@@ -692,8 +670,8 @@ mod tests {
         }
         assert_eq!(promises.succeeded.len(), 1);
         assert!(promises.entries.is_empty() && promises.unread.is_empty());
-        assert!(promises.take(500_000).is_some());
-        assert!(promises.take(500_000).is_none());
+        assert!(promises.take(PromiseNumber(500_000)).is_some());
+        assert!(promises.take(PromiseNumber(500_000)).is_none());
         assert_eq!(promises.succeeded.len(), 2);
     }
 
@@ -707,8 +685,8 @@ mod tests {
             promises.settle(id.number, Err(Error::Nacked));
         }
         assert_eq!(promises.succeeded.len(), UNREAD_MAX);
-        assert_eq!(promises.look(1), Look::Unknown);
-        assert_eq!(promises.look(all - 1), Look::Ready);
+        assert_eq!(promises.look(PromiseNumber(1)), Look::Unknown);
+        assert_eq!(promises.look(PromiseNumber(all - 1)), Look::Ready);
     }
 
     #[test]
@@ -720,9 +698,12 @@ mod tests {
             promises.settle(id.number, Err(Error::Nacked));
         }
         assert!(promises.entries.len() <= 2 * UNREAD_MAX);
-        assert_eq!(promises.look(all), Look::Ready);
-        assert_eq!(promises.look(all - UNREAD_MAX as u64), Look::Ready);
-        assert_eq!(promises.look(1), Look::Unknown);
+        assert_eq!(promises.look(PromiseNumber(all)), Look::Ready);
+        assert_eq!(
+            promises.look(PromiseNumber(all - UNREAD_MAX as u64)),
+            Look::Ready
+        );
+        assert_eq!(promises.look(PromiseNumber(1)), Look::Unknown);
     }
 
     /// The return of a message of that many bytes.
@@ -758,8 +739,8 @@ mod tests {
             assert!(kept(&promises) <= 2 * UNREAD_BYTES + (2 << 20));
         }
         assert!(kept(&promises) >= UNREAD_BYTES / 2);
-        assert_eq!(promises.look(1000), Look::Ready);
-        assert_eq!(promises.look(1), Look::Unknown);
+        assert_eq!(promises.look(PromiseNumber(1000)), Look::Ready);
+        assert_eq!(promises.look(PromiseNumber(1)), Look::Unknown);
         // What was read meanwhile does not count, and the newest stays, however large.
         let mut promises = Promises::new(1, usize::MAX);
         let first = promises.publish();

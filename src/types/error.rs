@@ -7,8 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::promises::PromiseId;
+use crate::types::ids::PromiseId;
 use crate::types::message::Returned;
+use crate::types::text::Printable;
 use crate::types::tls_failure::TlsFailure;
 use crate::wire::{ShortStr, method_name};
 
@@ -197,6 +198,9 @@ pub enum Error {
     /// The system's poll failed.
     #[error("polling failed: {0}")]
     Poll(Arc<io::Error>),
+    /// Something that cannot happen has happened in this crate. No program, and no broker, is to blame.
+    #[error("this is a fault of the crate puka, please report it: {0}")]
+    Bug(&'static str),
 }
 
 /// How a consumer was cancelled.
@@ -402,23 +406,6 @@ impl fmt::Display for Reply {
             None => Ok(()),
         }
     }
-}
-
-/// A peer's text for a terminal or a log: its control characters must not reach either.
-pub(crate) struct Printable<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
-            c if c.is_control() || is_steering(c) => write!(f, "{}", c.escape_default()),
-            c => write!(f, "{c}"),
-        })
-    }
-}
-
-/// Ends of lines and turns of direction that are no control characters to Unicode, but to a terminal.
-fn is_steering(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl Error {

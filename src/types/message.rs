@@ -8,8 +8,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::promises::PromiseId;
-use crate::types::error::Printable;
+use crate::types::ids::{PromiseId, PromiseNumber};
+use crate::types::text::Printable;
 use crate::wire::{FieldTable, FieldValue, Properties, ShortStr};
 
 /// A message to publish: a body, and whatever properties it needs.
@@ -222,7 +222,7 @@ impl Delivery {
             origin: Origin {
                 promise: PromiseId {
                     client: 0,
-                    number: 0,
+                    number: PromiseNumber(0),
                 },
                 channel: 0,
                 epoch: 0,

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::Client;
-use crate::types::error::{Error, Printable, Result};
+use crate::types::error::{Error, Result};
 use crate::types::message::{Delivery, Response};
+use crate::types::text::Printable;
 use crate::wire::{FieldTable, FieldValue, ShortStr};
 
 /// What the broker said when the connection was made, and what both agreed on.

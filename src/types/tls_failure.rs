@@ -1,6 +1,6 @@
 //! What can go wrong with TLS, and what to do about it. What finds it out is in `transport/tls/`.
 
-use crate::types::error::Printable;
+use crate::types::text::Printable;
 
 /// Why a TLS session could not be set up, or failed.
 ///

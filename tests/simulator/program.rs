@@ -426,7 +426,7 @@ impl Program {
                 }
             }
             Err(Error::StaleDelivery(_)) => {
-                let promise = held.origin.promise.number;
+                let promise = held.origin.promise.number();
                 let is_live = was_open && broker.is_unacked(held.key, held.opening);
                 assert!(
                     !is_live || self.recovered.contains(&promise),
@@ -435,7 +435,7 @@ impl Program {
             }
             // It comes again.
             Err(Error::AlreadySettled(_))
-                if self.recovered.contains(&held.origin.promise.number) => {}
+                if self.recovered.contains(&held.origin.promise.number()) => {}
             Err(error) => panic!("{held:?}: {error}"),
         }
         format!("{:?} {how:?}", held.key)

@@ -186,7 +186,7 @@ impl Connection {
             self.out.commit();
             return Ok(());
         }
-        delivery.origin.promise.number = promise;
+        delivery.origin.promise.number = crate::types::ids::PromiseNumber(promise);
         delivery.origin.no_ack = no_ack;
         if !no_ack {
             if !channel.unsettled.push(delivery.origin.tag) {

@@ -237,7 +237,7 @@ impl Connection {
             channel.unsettled.push(delivery.origin.tag);
         }
         delivery.origin.no_ack = no_ack;
-        delivery.origin.promise.number = promise;
+        delivery.origin.promise.number = crate::types::ids::PromiseNumber(promise);
         self.has_got_on = true;
         self.settled(promise, Ok(Outcome::Got(Some(delivery))));
         self.release_if_settled(number);

@@ -6,8 +6,9 @@
 use std::time::Instant;
 
 use crate::connection::{Connection, Event};
-use crate::types::error::{Error, Printable};
+use crate::types::error::Error;
 use crate::types::recovery::ConnectionEvent;
+use crate::types::text::Printable;
 
 #[derive(Debug)]
 pub(crate) struct Blocked {

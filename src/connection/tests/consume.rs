@@ -537,7 +537,7 @@ fn a_second_cancel_gets_the_same_answer_and_a_third_comes_too_late() {
         assert_matches!(script.result(cancel), Some(Ok(Outcome::CancelOk(_))));
     }
     let late = script.cancel(CONSUMER);
-    assert_matches!(script.result(late), Some(Err(Error::UnknownPromise(id))) if id.number == CONSUMER);
+    assert_matches!(script.result(late), Some(Err(Error::UnknownPromise(id))) if id.number() == CONSUMER);
     script.expect_nothing();
 }
 
