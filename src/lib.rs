@@ -130,7 +130,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-// The house: a fork, not a stack. What is higher may know what is lower, never the other way; tests/house.rs holds it.
+// The house: a fork, not a stack. What is higher may know what is lower, never the other way; tests/house holds it.
 //
 //   client/       what a program calls; the only place where callbacks run
 //   driver/       joins a protocol, a world and a table of results
