@@ -104,6 +104,24 @@ impl Properties {
         self.timestamp = value;
     }
 
+    /// The same with other headers, and without an expiration: a dead letter's.
+    #[cfg(feature = "testing")]
+    pub(crate) fn without_expiration(&self, headers: FieldTable) -> Self {
+        const EXPIRATION: u32 = 8;
+        let mut properties = Self {
+            headers,
+            set: self.set & !TEXTS,
+            texts: None,
+            ..self.clone()
+        };
+        for &(bit, _) in NAMES.iter().filter(|(bit, _)| *bit != EXPIRATION) {
+            if let Some(text) = self.text(bit) {
+                properties.set_text(bit, text);
+            }
+        }
+        properties
+    }
+
     /// The bytes that are not in the struct itself.
     pub(crate) fn shared_bytes(&self) -> usize {
         self.texts().len() + self.headers.raw_len()

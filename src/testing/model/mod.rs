@@ -6,97 +6,267 @@
 //! [`Model::advance`] was last told.
 //!
 //! After each call there may be events: they are to be sent after the call's own reply.
+//!
+//! What it does not do, and says so: streams, transactions, plugins' exchanges, policies. What differs and nobody can see
+//! from one connection: a confirm comes as soon as the message is routed.
 
+mod arguments;
+mod consume;
+mod dead_letter;
+mod declare_exchange;
+mod declare_queue;
+mod dispatch;
+mod exchange;
+mod names;
+mod pattern;
+mod publish;
+mod queue;
 mod refusal;
 mod request;
+mod resource;
+mod rights;
+mod settle;
+mod vhost;
+mod view;
 
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
+use dead_letter::DeadLetter;
+use names::Names;
+use queue::{Place, Stored};
 pub(crate) use refusal::{Outcome, Refusal, Scope};
 pub(crate) use request::*;
+use rights::User;
+use vhost::VirtualHost;
 
 /// One RabbitMQ cluster.
 #[derive(Debug)]
 pub(crate) struct Model {
     settings: Settings,
+    /// When it was first told the time: that is its zero.
+    epoch: Option<Instant>,
+    now: Duration,
+    vhosts: BTreeMap<String, VirtualHost>,
+    users: BTreeMap<String, User>,
+    links: BTreeMap<LinkId, Link>,
+    channels: BTreeMap<ChannelKey, Channel>,
+    names: Names,
+    /// Of the queue that was declared last.
+    last_queue_id: u64,
+    events: Vec<Event>,
+    published: Vec<PublishedView>,
+    /// How many messages are still to be refused.
+    to_nack: u32,
+    /// Queues that may have something to deliver, or too much.
+    changed: BTreeSet<QueueKey>,
+    /// Messages that are on their way to a dead letter exchange.
+    dead: VecDeque<DeadLetter>,
 }
 
-#[allow(unused_variables, clippy::needless_pass_by_ref_mut)]
+/// A connection that may use a virtual host.
+#[derive(Debug)]
+struct Link {
+    user: String,
+    vhost: String,
+}
+
+/// Its virtual host and its name.
+type QueueKey = (String, String);
+
+#[derive(Debug, Default)]
+struct Channel {
+    /// For the consumers to come. 0: no limit.
+    prefetch: u16,
+    /// For all its consumers together.
+    shared_prefetch: u16,
+    last_tag: u64,
+    unacked: BTreeMap<u64, Unacked>,
+    /// How many of those went to consumers.
+    consumers_unacked: usize,
+    /// Their queues, by tag.
+    consumers: BTreeMap<String, String>,
+    last_queue: Option<String>,
+    replies: Option<ReplyConsumer>,
+}
+
+/// The consumer of `amq.rabbitmq.reply-to`.
+#[derive(Debug)]
+struct ReplyConsumer {
+    tag: String,
+    /// Where the replies are sent.
+    queue: String,
+}
+
+/// A delivery that is out.
+#[derive(Debug)]
+struct Unacked {
+    queue: String,
+    /// The queue may have gone, and there may be another of its name.
+    queue_id: u64,
+    place: Place,
+    stored: Stored,
+    /// None: `basic.get`.
+    consumer: Option<String>,
+}
+
 impl Model {
     /// With a virtual host "/", and a user "guest" who may do everything there.
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings }
+        let mut model = Self {
+            settings,
+            epoch: None,
+            now: Duration::ZERO,
+            vhosts: BTreeMap::new(),
+            users: BTreeMap::new(),
+            links: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            names: Names::default(),
+            last_queue_id: 0,
+            events: Vec::new(),
+            published: Vec::new(),
+            to_nack: 0,
+            changed: BTreeSet::new(),
+            dead: VecDeque::new(),
+        };
+        model.add_vhost("/");
+        model.add_user("guest", "guest");
+        let everything = Permissions {
+            configure: ".*".into(),
+            write: ".*".into(),
+            read: ".*".into(),
+        };
+        let given = model.set_permissions("guest", "/", everything);
+        debug_assert_eq!(given, Ok(()));
+        model
     }
 
-    // Time.
-
-    /// It is that late; what was due until then happens.
+    /// It is that late; what was due until then has happened, each thing at its own time.
     pub(crate) fn advance(&mut self, now: Instant) {
-        unimplemented!("it comes")
+        let epoch = *self.epoch.get_or_insert(now);
+        let now = now.saturating_duration_since(epoch);
+        while let Some(due) = self.next_event().filter(|&due| due <= now) {
+            self.now = self.now.max(due);
+            self.expire();
+        }
+        self.now = self.now.max(now);
     }
 
     /// When something happens by itself: then `advance` wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!("it comes")
+        Some(self.epoch? + self.next_event()?)
+    }
+
+    fn next_event(&self) -> Option<Duration> {
+        let queues = self.vhosts.values().flat_map(|vhost| vhost.queues.values());
+        queues.filter_map(|queue| queue.next_event()).min()
+    }
+
+    /// What is due now.
+    fn expire(&mut self) {
+        let now = self.now;
+        for (vhost, name) in self.queue_keys(|queue| queue.next_event().is_some_and(|at| at <= now))
+        {
+            let queue = self.vhosts.get(&vhost).and_then(|it| it.queues.get(&name));
+            let is_over = queue
+                .and_then(|queue| queue.expires_at)
+                .is_some_and(|at| at <= now);
+            if is_over {
+                self.remove_queue(&vhost, &name);
+            } else {
+                self.changed.insert((vhost, name));
+            }
+        }
+        self.follow_up();
+    }
+
+    fn queue_keys(&self, is_it: impl Fn(&queue::Queue) -> bool) -> Vec<QueueKey> {
+        let mut keys = Vec::new();
+        for (vhost, it) in &self.vhosts {
+            let names = it.queues.iter().filter(|(_, queue)| is_it(queue));
+            keys.extend(names.map(|(name, _)| (vhost.clone(), name.clone())));
+        }
+        keys
     }
 
     /// What happened since it was last asked.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
-        unimplemented!("it comes")
-    }
-
-    // Users and connections.
-
-    pub(crate) fn add_vhost(&mut self, vhost: &str) {
-        unimplemented!("it comes")
-    }
-
-    /// Who may log in; and do nothing, until it has permissions.
-    pub(crate) fn add_user(&mut self, user: &str, password: &str) {
-        unimplemented!("it comes")
-    }
-
-    /// Refuses in words an expression that it does not understand.
-    pub(crate) fn set_permissions(
-        &mut self,
-        user: &str,
-        vhost: &str,
-        permissions: Permissions,
-    ) -> Result<(), String> {
-        unimplemented!("it comes")
-    }
-
-    /// Whether the password is that user's.
-    pub(crate) fn is_password(&self, user: &str, password: &str) -> bool {
-        unimplemented!("it comes")
-    }
-
-    /// `connection.open`: refused with 530 in RabbitMQ's words. An accepted one is there until `disconnected`.
-    pub(crate) fn connected(&mut self, link: LinkId, user: &str, vhost: &str) -> Outcome<()> {
-        unimplemented!("it comes")
+        std::mem::take(&mut self.events)
     }
 
     /// All its channels end, and its exclusive queues go.
     pub(crate) fn disconnected(&mut self, link: LinkId) {
-        unimplemented!("it comes")
+        let channels = self.channels.keys().copied();
+        let channels: Vec<_> = channels.filter(|key| key.link == link).collect();
+        // Its own queues go first: nothing goes back to them.
+        for (vhost, name) in self.queue_keys(|queue| queue.owner == Some(link)) {
+            self.remove_queue(&vhost, &name);
+        }
+        for channel in channels {
+            self.end_channel(channel);
+        }
+        self.links.remove(&link);
+        self.events.retain(|event| match event {
+            Event::Deliver { consumer, .. } | Event::Cancel(consumer) => {
+                consumer.channel.link != link
+            }
+        });
+        self.follow_up();
     }
 
     /// All connections are gone, and all that is not durable. No events.
     pub(crate) fn restart(&mut self) {
-        unimplemented!("it comes")
+        let exclusive = self.queue_keys(|queue| queue.owner.is_some());
+        for (vhost, name) in exclusive {
+            self.remove_queue(&vhost, &name);
+        }
+        for (_, channel) in std::mem::take(&mut self.channels) {
+            for unacked in channel.unacked.into_values() {
+                for vhost in self.vhosts.values_mut() {
+                    let queue = vhost.queues.get_mut(&unacked.queue);
+                    if let Some(queue) = queue.filter(|queue| queue.id == unacked.queue_id) {
+                        let mut stored = unacked.stored.clone();
+                        stored.redelivered = true;
+                        queue.put(unacked.place, stored);
+                    }
+                }
+            }
+        }
+        self.links.clear();
+        for vhost in self.vhosts.values_mut() {
+            vhost.restart(self.now);
+        }
+        self.events.clear();
+        self.follow_up();
     }
 
-    // Channels.
-
     pub(crate) fn open_channel(&mut self, channel: ChannelKey) {
-        unimplemented!("it comes")
+        self.channels.insert(channel, Channel::default());
     }
 
     /// Its consumers end, and what is not acknowledged goes back. Nothing happens if it is not open.
     pub(crate) fn close_channel(&mut self, channel: ChannelKey) {
-        unimplemented!("it comes")
+        self.end_channel(channel);
+        self.follow_up();
     }
 
+    fn end_channel(&mut self, key: ChannelKey) {
+        let Some(vhost) = self.links.get(&key.link).map(|link| link.vhost.clone()) else {
+            return;
+        };
+        let Some(channel) = self.channels.remove(&key) else {
+            return;
+        };
+        // First back, then gone: an auto-delete queue takes its messages along.
+        for unacked in channel.unacked.into_values() {
+            self.put_back(&vhost, unacked);
+        }
+        for (tag, queue) in channel.consumers {
+            self.drop_consumer(&vhost, &queue, &ConsumerKey { channel: key, tag });
+        }
+    }
+
+    /// `basic.qos`.
     pub(crate) fn qos(
         &mut self,
         channel: ChannelKey,
@@ -104,156 +274,47 @@ impl Model {
         prefetch_count: u16,
         global: bool,
     ) -> Outcome<()> {
-        unimplemented!("it comes")
+        if prefetch_size != 0 {
+            let text = format!("prefetch_size!=0 ({prefetch_size})");
+            return Err(Refusal::connection(540, text));
+        }
+        let it = self.channel(channel)?;
+        if global {
+            it.shared_prefetch = prefetch_count;
+            self.channel_has_room(channel);
+            self.follow_up();
+        } else {
+            it.prefetch = prefetch_count;
+        }
+        Ok(())
     }
 
-    // Exchanges.
-
-    pub(crate) fn declare_exchange(
-        &mut self,
-        caller: Caller<'_>,
-        declare: ExchangeDeclare<'_>,
-    ) -> Outcome<()> {
-        unimplemented!("it comes")
+    fn channel(&mut self, key: ChannelKey) -> Outcome<&mut Channel> {
+        let channel = self.channels.get_mut(&key);
+        channel.ok_or_else(|| Refusal::internal("a request of a channel that is not open"))
     }
 
-    pub(crate) fn delete_exchange(
-        &mut self,
-        caller: Caller<'_>,
-        exchange: &str,
-        if_unused: bool,
-    ) -> Outcome<()> {
-        unimplemented!("it comes")
+    /// Its consumers may get more.
+    fn channel_has_room(&mut self, key: ChannelKey) {
+        let Some(link) = self.links.get(&key.link) else {
+            return;
+        };
+        let channel = self.channels.get(&key);
+        let queues = channel.into_iter().flat_map(|it| it.consumers.values());
+        let queues = queues.map(|queue| (link.vhost.clone(), queue.clone()));
+        self.changed.extend(queues);
     }
 
-    pub(crate) fn bind_exchange(&mut self, caller: Caller<'_>, bind: Bind<'_>) -> Outcome<()> {
-        unimplemented!("it comes")
-    }
-
-    pub(crate) fn unbind_exchange(&mut self, caller: Caller<'_>, bind: Bind<'_>) -> Outcome<()> {
-        unimplemented!("it comes")
-    }
-
-    // Queues.
-
-    pub(crate) fn declare_queue(
-        &mut self,
-        caller: Caller<'_>,
-        declare: QueueDeclare<'_>,
-    ) -> Outcome<QueueDeclared> {
-        unimplemented!("it comes")
-    }
-
-    /// How many messages went with it.
-    pub(crate) fn delete_queue(
-        &mut self,
-        caller: Caller<'_>,
-        queue: &str,
-        if_unused: bool,
-        if_empty: bool,
-    ) -> Outcome<u32> {
-        unimplemented!("it comes")
-    }
-
-    /// How many messages went.
-    pub(crate) fn purge_queue(&mut self, caller: Caller<'_>, queue: &str) -> Outcome<u32> {
-        unimplemented!("it comes")
-    }
-
-    pub(crate) fn bind_queue(&mut self, caller: Caller<'_>, bind: Bind<'_>) -> Outcome<()> {
-        unimplemented!("it comes")
-    }
-
-    pub(crate) fn unbind_queue(&mut self, caller: Caller<'_>, bind: Bind<'_>) -> Outcome<()> {
-        unimplemented!("it comes")
-    }
-
-    // Messages.
-
-    pub(crate) fn publish(
-        &mut self,
-        caller: Caller<'_>,
-        publish: Publish<'_>,
-    ) -> Outcome<Published> {
-        unimplemented!("it comes")
-    }
-
-    /// What `basic.publish` is checked for before its body comes (the exchange is there, the user may write):
-    /// RabbitMQ refuses then already. `publish` checks it again.
-    pub(crate) fn check_publish(
-        &self,
-        caller: Caller<'_>,
-        exchange: &str,
-        immediate: bool,
-    ) -> Outcome<()> {
-        unimplemented!("it comes")
-    }
-
-    /// An operator's `get` takes the message away for good, and its tag is 0.
-    pub(crate) fn get(
-        &mut self,
-        caller: Caller<'_>,
-        queue: &str,
-        no_ack: bool,
-    ) -> Outcome<Option<Got>> {
-        unimplemented!("it comes")
-    }
-
-    /// The consumer's tag. Deliveries come as events.
-    pub(crate) fn consume(&mut self, channel: ChannelKey, consume: Consume<'_>) -> Outcome<String> {
-        unimplemented!("it comes")
-    }
-
-    /// `basic.cancel` of the client's: what is not acknowledged stays so. An unknown tag does nothing.
-    pub(crate) fn cancel(&mut self, channel: ChannelKey, tag: &str) {
-        unimplemented!("it comes")
-    }
-
-    pub(crate) fn ack(&mut self, channel: ChannelKey, tag: u64, multiple: bool) -> Outcome<()> {
-        unimplemented!("it comes")
-    }
-
-    /// `basic.nack`, and `basic.reject` with `multiple` false.
-    pub(crate) fn nack(
-        &mut self,
-        channel: ChannelKey,
-        tag: u64,
-        multiple: bool,
-        requeue: bool,
-    ) -> Outcome<()> {
-        unimplemented!("it comes")
-    }
-
-    /// `basic.recover`; 540 if it should not requeue.
-    pub(crate) fn recover(&mut self, channel: ChannelKey, requeue: bool) -> Outcome<()> {
-        unimplemented!("it comes")
-    }
-
-    // On demand.
-
-    /// The next `n` messages on channels that confirm are refused (`Published::is_accepted` false).
-    pub(crate) fn nack_next(&mut self, n: u32) {
-        unimplemented!("it comes")
-    }
-
-    /// The broker ends all consumers of a queue.
-    pub(crate) fn cancel_consumers(&mut self, vhost: &str, queue: &str) {
-        unimplemented!("it comes")
-    }
-
-    // To be asked.
-
-    pub(crate) fn queue(&self, vhost: &str, queue: &str) -> Option<QueueView> {
-        unimplemented!("it comes")
-    }
-
-    /// The names of a virtual host's queues, in order.
-    pub(crate) fn queue_names(&self, vhost: &str) -> Vec<String> {
-        unimplemented!("it comes")
-    }
-
-    /// Everything that was ever published and accepted, in order.
-    pub(crate) fn published(&self) -> &[PublishedView] {
-        unimplemented!("it comes")
+    /// All that follows from what has changed.
+    fn follow_up(&mut self) {
+        loop {
+            if let Some(dead) = self.dead.pop_front() {
+                self.bury(dead);
+            } else if let Some((vhost, queue)) = self.changed.pop_first() {
+                self.dispatch(&vhost, &queue);
+            } else {
+                return;
+            }
+        }
     }
 }

@@ -62,6 +62,12 @@ impl Refusal {
         Self::new(code, Scope::Connection, text.as_ref())
     }
 
+    /// What cannot happen.
+    pub(super) fn internal(what: &str) -> Self {
+        debug_assert!(false, "{what}");
+        Self::connection(541, format!("puka::testing is at fault: {what}"))
+    }
+
     /// What this broker does not do, though RabbitMQ does.
     pub(crate) fn unsupported(what: &str) -> Self {
         Self::connection(540, format!("puka::testing has no {what}"))

@@ -177,9 +177,8 @@ pub(crate) struct QueueView {
     pub(crate) arguments: FieldTable,
     /// In the order in which they will be delivered.
     pub(crate) ready: Vec<MessageView>,
-    /// In the order in which they were delivered.
+    /// In the order in which they were published.
     pub(crate) unacknowledged: Vec<MessageView>,
-    /// None has the channel of another program's `get`.
     pub(crate) consumers: Vec<ConsumerKey>,
 }
 

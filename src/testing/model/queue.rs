@@ -1,0 +1,213 @@
+//! A queue: the messages that are ready, in order, and who wants them.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::arguments::{Overflow, QueueSettings};
+use super::request::{ConsumerKey, LinkId, Message};
+use crate::wire::FieldTable;
+
+/// Where a message is in its queue, for good: one that comes back finds its place again. Higher priorities are in front.
+pub(super) type Place = (Reverse<u8>, u64);
+
+/// A message in a queue, or out of it and not acknowledged.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) message: Message,
+    pub(super) redelivered: bool,
+    /// How often it has come back.
+    pub(super) returns: u64,
+    pub(super) expires_at: Option<Duration>,
+    /// The BCC header, which nobody sees.
+    pub(super) hidden_keys: Vec<String>,
+    /// It has been a dead letter: the history in its headers is ours.
+    pub(super) has_died: bool,
+    /// Its queue tells how often it has come back.
+    pub(super) counts_returns: bool,
+}
+
+impl Stored {
+    pub(super) fn new(message: Message, hidden_keys: Vec<String>) -> Self {
+        Self {
+            message,
+            redelivered: false,
+            returns: 0,
+            expires_at: None,
+            hidden_keys,
+            has_died: false,
+            counts_returns: false,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub(super) key: ConsumerKey,
+    pub(super) no_ack: bool,
+    pub(super) exclusive: bool,
+    pub(super) priority: i64,
+    /// 0: no limit.
+    pub(super) prefetch: u16,
+    /// Deliveries that are out.
+    pub(super) unacked: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// No later queue of this name has it.
+    pub(super) id: u64,
+    pub(super) durable: bool,
+    pub(super) owner: Option<LinkId>,
+    pub(super) auto_delete: bool,
+    pub(super) arguments: FieldTable,
+    pub(super) settings: QueueSettings,
+    pub(super) ready: BTreeMap<Place, Stored>,
+    ready_bytes: u64,
+    next: u64,
+    /// Those of higher priority in front; of one priority, whose turn it is.
+    pub(super) consumers: Vec<Consumer>,
+    /// The one that gets everything, if the queue is made so.
+    pub(super) active: Option<ConsumerKey>,
+    /// When it deletes itself if nobody uses it.
+    pub(super) expires_at: Option<Duration>,
+}
+
+impl Queue {
+    pub(super) fn new(id: u64, arguments: FieldTable, settings: QueueSettings) -> Self {
+        Self {
+            id,
+            durable: false,
+            owner: None,
+            auto_delete: false,
+            arguments,
+            settings,
+            ready: BTreeMap::new(),
+            ready_bytes: 0,
+            next: 0,
+            consumers: Vec::new(),
+            active: None,
+            expires_at: None,
+        }
+    }
+
+    /// Somebody uses it: its own end is put off.
+    pub(super) fn touch(&mut self, now: Duration) {
+        let lease = self.settings.expires.filter(|_| self.consumers.is_empty());
+        self.expires_at = lease.map(|lease| now + lease);
+    }
+
+    /// Whether one more is too many, and has to be refused.
+    pub(super) fn refuses(&self, message: &Message) -> bool {
+        let settings = &self.settings;
+        let is_over = |limit: Option<u64>, would_be: u64| limit.is_some_and(|max| would_be > max);
+        settings.overflow != Overflow::DropHead
+            && (is_over(settings.max_length, self.ready.len() as u64 + 1)
+                || is_over(settings.max_bytes, self.ready_bytes + size(message)))
+    }
+
+    /// Whether the first one has to go, for there are too many.
+    pub(super) fn is_too_long(&self) -> bool {
+        let settings = &self.settings;
+        let is_over = |limit: Option<u64>, is: u64| limit.is_some_and(|max| is > max);
+        settings.overflow == Overflow::DropHead
+            && (is_over(settings.max_length, self.ready.len() as u64)
+                || is_over(settings.max_bytes, self.ready_bytes))
+    }
+
+    /// A new message, at its end.
+    pub(super) fn push(&mut self, mut stored: Stored, now: Duration) {
+        let message = &stored.message;
+        let own = message.properties.expiration();
+        let own = own.and_then(|text| text.parse().ok());
+        let ttls = [own.map(Duration::from_millis), self.settings.message_ttl];
+        let most = self.settings.max_priority.unwrap_or(0);
+        let priority = message.properties.priority().unwrap_or(0).min(most);
+        let place = (Reverse(priority), self.next);
+        self.next += 1;
+        stored.expires_at = ttls.into_iter().flatten().min().map(|ttl| now + ttl);
+        stored.counts_returns = self.settings.is_quorum;
+        self.put(place, stored);
+    }
+
+    /// A message, where it belongs.
+    pub(super) fn put(&mut self, place: Place, stored: Stored) {
+        self.ready_bytes += size(&stored.message);
+        self.ready.insert(place, stored);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(Place, Stored)> {
+        let (place, stored) = self.ready.pop_first()?;
+        self.ready_bytes -= size(&stored.message);
+        Some((place, stored))
+    }
+
+    /// The first one, if its time is over, or ends now.
+    pub(super) fn pop_expired(&mut self, now: Duration, or_now: bool) -> Option<Stored> {
+        let (_, first) = self.ready.first_key_value()?;
+        let is_over = first
+            .expires_at
+            .is_some_and(|at| at < now || or_now && at == now);
+        is_over.then(|| self.pop())?.map(|(_, stored)| stored)
+    }
+
+    /// How many there were.
+    pub(super) fn purge(&mut self) -> usize {
+        self.ready_bytes = 0;
+        std::mem::take(&mut self.ready).len()
+    }
+
+    /// When something happens to it by itself: only the first message expires.
+    pub(super) fn next_event(&self) -> Option<Duration> {
+        let first = self.ready.first_key_value();
+        let message = first.and_then(|(_, first)| first.expires_at);
+        [message, self.expires_at].into_iter().flatten().min()
+    }
+
+    /// Behind those of its priority.
+    pub(super) fn add_consumer(&mut self, consumer: Consumer) {
+        let is_before = |other: &Consumer| other.priority >= consumer.priority;
+        let place = self.consumers.partition_point(is_before);
+        if self.settings.single_active && self.active.is_none() {
+            self.active = Some(consumer.key.clone());
+        }
+        self.consumers.insert(place, consumer);
+    }
+
+    /// Whether it was there. Of single active ones, the next becomes active.
+    pub(super) fn remove_consumer(&mut self, key: &ConsumerKey) -> bool {
+        let before = self.consumers.len();
+        self.consumers.retain(|consumer| consumer.key != *key);
+        if self.active.as_ref() == Some(key) {
+            self.active = self.consumers.first().map(|first| first.key.clone());
+        }
+        self.consumers.len() < before
+    }
+
+    /// Its turn is over: it goes behind the others of its priority.
+    pub(super) fn rotate(&mut self, place: usize) {
+        let consumer = self.consumers.remove(place);
+        let is_before = |other: &Consumer| other.priority >= consumer.priority;
+        let place = self.consumers.partition_point(is_before);
+        self.consumers.insert(place, consumer);
+    }
+
+    /// Persistent messages stay, but may have been delivered; nobody knows.
+    pub(super) fn restart(&mut self, now: Duration) {
+        let is_quorum = self.settings.is_quorum;
+        self.ready
+            .retain(|_, stored| is_quorum || stored.message.properties.delivery_mode() == Some(2));
+        self.ready_bytes = self
+            .ready
+            .values()
+            .map(|stored| size(&stored.message))
+            .sum();
+        self.consumers.clear();
+        self.active = None;
+        self.touch(now);
+    }
+}
+
+fn size(message: &Message) -> u64 {
+    message.body.len() as u64
+}
