@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::Client;
 use crate::driver::LOOK;
-use crate::net::clock::now;
 
 /// How many turns of reading one call makes before timers and callbacks have theirs.
 const READS: usize = 16;
@@ -32,7 +31,7 @@ impl Client {
     ///
     /// It stops after some megabytes; then [`next_timeout`](Self::next_timeout) is zero.
     pub fn on_read(&mut self) {
-        self.driver.is_present();
+        self.driver.note_presence();
         self.driver.look_for_end();
         self.driver.reactor.set_readable();
         self.read_empty();
@@ -79,7 +78,7 @@ impl Client {
             return Some(Duration::ZERO);
         }
         let next = self.driver.next_timeout();
-        let next = next.map(|next| next.saturating_duration_since(now()));
+        let next = next.map(|next| next.saturating_duration_since(self.driver.now()));
         // The lookup of a host wakes the client's own poll, and no other.
         let look = self.driver.lookup.as_ref().map(|_| LOOK);
         next.into_iter().chain(look).min()
@@ -88,7 +87,7 @@ impl Client {
     /// Sees to every timer whose time has come: heartbeats, and the limits of connect and close; and reads and writes on
     /// where it stopped before all was done. It is never too early to call it.
     pub fn on_timeout(&mut self) {
-        self.driver.is_present();
+        self.driver.note_presence();
         self.driver.look_for_end();
         if self.driver.can_read() {
             self.read_empty();

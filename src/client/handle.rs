@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mio::Waker;
-
 use crate::Client;
+use crate::net::poller::Waker;
 use crate::types::error::{Error, Result};
 
 /// What another thread has asked for.
@@ -39,7 +38,7 @@ pub struct Handle {
 }
 
 struct Shared {
-    waker: Arc<Waker>,
+    waker: Waker,
     /// None: the client is gone.
     jobs: Mutex<Option<VecDeque<Job>>>,
 }
@@ -51,7 +50,7 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    pub(crate) fn new(waker: Arc<Waker>) -> Self {
+    pub(crate) fn new(waker: Waker) -> Self {
         Self {
             shared: Arc::new(Shared {
                 waker,

@@ -14,7 +14,7 @@ use crate::client::handle::Handle;
 use crate::connection::{Request, Sending, Settle};
 use crate::driver::Driver;
 use crate::driver::hosts::Host;
-use crate::net::clock::{after, now};
+use crate::net::World;
 use crate::promises::Promise;
 use crate::types::client_options::ClientOptions;
 use crate::types::error::{Error, Result};
@@ -111,6 +111,11 @@ impl Client {
     /// [`Error::InvalidUrl`]; [`Error::InvalidArgument`] for a [host](ClientOptions::hosts) that is none, and for
     /// [`TlsOptions`](crate::TlsOptions) that say something where the URL is not `amqps://`.
     pub fn with_options(url: &str, options: ClientOptions) -> Result<Self> {
+        Self::in_world(url, options, World::default())
+    }
+
+    /// The same, in a world that need not be the system's.
+    pub(crate) fn in_world(url: &str, options: ClientOptions, world: World) -> Result<Self> {
         let url = AmqpUrl::parse(url).map_err(Error::InvalidUrl)?;
         if url.tls && !cfg!(feature = "tls") {
             return Err(Error::InvalidUrl(
@@ -130,7 +135,7 @@ impl Client {
         let id = CLIENTS.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             id,
-            driver: Driver::new(id, url, options, hosts),
+            driver: Driver::new(id, url, options, hosts, world),
             is_broken: false,
             loops: 0,
             is_next_broken: false,
@@ -323,7 +328,7 @@ impl Client {
             routing_key: routing_key.into(),
             message: message.into(),
             timeout,
-            deadline: after(now(), timeout),
+            deadline: self.driver.after(timeout),
         })))
     }
 

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::Client;
 use crate::client::handle::{Handle, Job};
-use crate::net::clock::now;
 use crate::net::group::Group;
 use crate::promises::{Callback, Look, Promise};
 use crate::types::error::{Error, Result};
@@ -60,7 +59,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<Option<T>> {
         // A time beyond the clock's reach is no limit.
-        let until = now().checked_add(timeout);
+        let until = self.driver.now().checked_add(timeout);
         self.wait_until(promise.id(), until)?
             .map(|item| T::from_item(item, self))
             .transpose()
@@ -176,7 +175,7 @@ impl Client {
         let mut turned = false;
         loop {
             self.run_events();
-            let is_up = turned && until.is_some_and(|until| now() >= until);
+            let is_up = turned && until.is_some_and(|until| self.driver.now() >= until);
             if self.check(id)? == Look::Ready {
                 if is_up || self.driver.hand_over(until)? {
                     return self.finish_wait(id).map(Some);
@@ -272,7 +271,7 @@ impl Client {
     /// Callbacks until there are no more, or it is time to look at the socket: what the first ones have acknowledged
     /// should not wait for the last.
     fn run_batch(&mut self) {
-        let until = now() + PATIENCE;
+        let until = self.driver.now() + PATIENCE;
         let (mut count, mut check) = (0, 1);
         while !self.is_broken {
             self.run_events();
@@ -287,13 +286,13 @@ impl Client {
                 count += self.run_many(id, callback, item, check - count);
                 // Whether they are slow is seen at the first ones, and ever less often where they are not.
                 if count >= check {
-                    if count >= BATCH || now() >= until {
+                    if count >= BATCH || self.driver.now() >= until {
                         return;
                     }
                     check = count + count.min(BURST);
                 }
             }
-            if !self.has_work() || now() >= until {
+            if !self.has_work() || self.driver.now() >= until {
                 return;
             }
         }
@@ -326,7 +325,7 @@ impl Client {
     /// # Errors
     /// The connection's end, if that comes first. [`Error::NotConnected`], [`Error::Poll`].
     pub fn sleep(&mut self, duration: Duration) -> Result<()> {
-        let until = now().checked_add(duration);
+        let until = self.driver.now().checked_add(duration);
         loop {
             self.run_events();
             if !self.driver.is_active() {
@@ -334,7 +333,7 @@ impl Client {
                 return Err(error.unwrap_or(Error::NotConnected));
             }
             self.driver.turn(until)?;
-            if until.is_some_and(|until| now() >= until) {
+            if until.is_some_and(|until| self.driver.now() >= until) {
                 return Ok(());
             }
         }
@@ -388,7 +387,7 @@ impl Client {
                 Some(Job::Break) => self.is_next_broken = true,
                 None => return,
             }
-            if until.is_some_and(|until| now() >= until) {
+            if until.is_some_and(|until| self.driver.now() >= until) {
                 return;
             }
         }
@@ -455,7 +454,8 @@ impl Client {
     /// # Errors
     /// Those of [`loop_forever`](Self::loop_forever).
     pub fn loop_timeout(&mut self, timeout: Duration) -> Result<()> {
-        loop_until(&mut [self], now().checked_add(timeout))
+        let until = self.driver.now().checked_add(timeout);
+        loop_until(&mut [self], until)
     }
 
     /// Ends the innermost loop that runs, as soon as the callback that calls this returns. What is ready stays for the
@@ -492,7 +492,8 @@ pub fn loop_forever(clients: &mut [&mut Client]) -> Result<()> {
 /// # Errors
 /// Those of [`loop_forever`].
 pub fn loop_timeout(clients: &mut [&mut Client], timeout: Duration) -> Result<()> {
-    loop_until(clients, now().checked_add(timeout))
+    let now = clients.first().map(|client| client.driver.now());
+    loop_until(clients, now.and_then(|now| now.checked_add(timeout)))
 }
 
 fn loop_until(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
@@ -539,7 +540,9 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
             }
         }
         // At least one turn: a loop without time, or whose callbacks take all of it, still looks at sockets and timers.
-        if turned && until.is_some_and(|until| now() >= until) {
+        // One clock is theirs all.
+        let now = || clients.first().map(|client| client.driver.now());
+        if turned && until.is_some_and(|until| now().is_some_and(|now| now >= until)) {
             return Ok(());
         }
         turned = true;
@@ -560,7 +563,7 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
                 .iter()
                 .try_for_each(|client| client.driver.check_unread())?;
         }
-        let until = if has_work { Some(now()) } else { until };
+        let until = if has_work { now() } else { until };
         match (&mut group, &mut *clients) {
             (None, [client]) => client.driver.turn_and(client.wants_more(), until)?,
             (Some(group), clients) => turn_all(group, clients, until)?,

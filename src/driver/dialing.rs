@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use crate::connection::{Config, Connection, Login};
 use crate::driver::{CONNECTING, Deadline, Driver, LOOK};
-use crate::net::clock::{after, now};
-use crate::net::lookup::{Addresses, Lookup};
+use crate::net::clock::after;
+use crate::net::lookup::Addresses;
 use crate::net::transport::{SocketOptions, Stream, TlsConfig};
 use crate::types::client_options::AuthMechanism;
 use crate::types::error::{Broken, Error};
@@ -22,7 +22,7 @@ impl Driver {
     pub(crate) fn connect(&mut self) -> PromiseId {
         let promise = self.promises.single();
         if self.begin(promise, false) {
-            self.dialer.begin_round();
+            self.dialer.begin_round(|| self.world.chance());
             self.dial();
         }
         promise
@@ -62,7 +62,7 @@ impl Driver {
                     options: self.options.clone(),
                     client: self.client,
                     epoch: self.connections * EPOCHS,
-                    now: now(),
+                    now: self.now(),
                     // A stream of the program's own cannot be had again.
                     recovers: self.options.recovery.is_some() && !is_given,
                 };
@@ -117,7 +117,7 @@ impl Driver {
     }
 
     fn start_clock(&mut self) {
-        let now = now();
+        let now = self.now();
         let longest = self.options.connect_timeout_or_default();
         let allowance = match &self.options.recovery {
             Some(recovery) => self.dialer.allowance(now, recovery, longest),
@@ -132,7 +132,7 @@ impl Driver {
     /// Tries the next host of this round.
     fn dial(&mut self) {
         if let Some(recovery) = &self.options.recovery
-            && self.dialer.is_too_late(now(), recovery)
+            && self.dialer.is_too_late(self.now(), recovery)
         {
             return self.round_failed();
         }
@@ -149,7 +149,7 @@ impl Driver {
         self.start_clock();
         // Without one, it is asked from time to time.
         let waker = self.reactor.waker().ok();
-        match Lookup::new(&host.name, host.port, waker) {
+        match self.world.look_up(&host.name, host.port, waker) {
             Ok(lookup) => {
                 self.lookup = Some(lookup);
                 self.see_lookup();
@@ -169,7 +169,9 @@ impl Driver {
 
     fn looked_up(&mut self, addresses: Addresses) {
         let host = self.dialer.host_name();
-        let deadline = self.deadline.map_or_else(now, |deadline| deadline.at);
+        let deadline = self
+            .deadline
+            .map_or_else(|| self.now(), |deadline| deadline.at);
         let tls = match self.tls_config() {
             Ok(tls) => tls.map(|tls| (tls, self.server_name(&host))),
             // Somebody may be replacing the file just now: the next attempt reads it again.
@@ -204,13 +206,13 @@ impl Driver {
         self.write_rest();
         self.drop_socket();
         if has_got_on && let Some(recovery) = &self.options.recovery {
-            self.dialer.has_got_on(now(), recovery);
+            self.dialer.has_got_on(self.world.now(), recovery);
         }
         if self.dialer.was_up()
             && let Some(recovery) = &self.options.recovery
         {
-            if self.dialer.is_lost(now(), recovery) {
-                self.dialer.begin_round();
+            if self.dialer.note_lost(self.world.now(), recovery) {
+                self.dialer.begin_round(|| self.world.chance());
                 self.dial();
             } else {
                 self.dialer.failed(error);
@@ -225,7 +227,9 @@ impl Driver {
     /// Every host was tried in vain.
     fn round_failed(&mut self) {
         if let Some(recovery) = &self.options.recovery
-            && self.dialer.pause(now(), recovery)
+            && self
+                .dialer
+                .pause(self.world.now(), recovery, self.world.chance())
         {
             return;
         }
@@ -244,7 +248,7 @@ impl Driver {
     pub(crate) fn handle_dialing(&mut self, now: Instant) {
         self.see_lookup();
         if self.dialer.next_round.is_some_and(|next| now >= next) {
-            self.dialer.begin_round();
+            self.dialer.begin_round(|| self.world.chance());
             self.dial();
         }
     }
@@ -253,7 +257,7 @@ impl Driver {
     pub(crate) fn dialing_timeout(&self) -> Option<Instant> {
         match &self.lookup {
             Some(lookup) if lookup.wakes() => None,
-            Some(_) => Some(now() + LOOK),
+            Some(_) => Some(self.now() + LOOK),
             None => self.dialer.next_round,
         }
     }

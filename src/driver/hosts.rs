@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -71,7 +70,7 @@ impl Dialer {
     }
 
     /// Begins with the first host; after a loss with the one after that which was lost.
-    pub(crate) fn begin_round(&mut self) {
+    pub(crate) fn begin_round(&mut self, mut chance: impl FnMut() -> u64) {
         self.next_round = None;
         self.failures.clear();
         let mut round = self.hosts.clone();
@@ -123,13 +122,13 @@ impl Dialer {
     }
 
     /// The connection is up; it may be told more than once.
-    pub(crate) fn is_up(&mut self, now: Instant) {
+    pub(crate) fn note_up(&mut self, now: Instant) {
         self.up_at.get_or_insert(now);
         self.failures.clear();
     }
 
     /// The connection that was up is lost. Whether to try again at once.
-    pub(crate) fn is_lost(&mut self, now: Instant, recovery: &Recovery) -> bool {
+    pub(crate) fn note_lost(&mut self, now: Instant, recovery: &Recovery) -> bool {
         let enough = recovery.max_delay.min(recovery.limit.max(FAIR));
         let lasted = self
             .up_at
@@ -190,7 +189,7 @@ impl Dialer {
     }
 
     /// After a round in vain: sets the time of the next one; false if there is to be none.
-    pub(crate) fn pause(&mut self, now: Instant, recovery: &Recovery) -> bool {
+    pub(crate) fn pause(&mut self, now: Instant, recovery: &Recovery, chance: u64) -> bool {
         let Some(lost_at) = self.lost_at else {
             return false;
         };
@@ -201,7 +200,7 @@ impl Dialer {
         // Between half of it and all of it.
         let pause = self
             .delay
-            .mul_f64(0.5 + 0.5 * (chance() % 1024) as f64 / 1024.0);
+            .mul_f64(0.5 + 0.5 * (chance % 1024) as f64 / 1024.0);
         self.delay = self.delay.saturating_mul(2).min(recovery.max_delay);
         let next = after(now, pause);
         self.next_round = Some(end.map_or(next, |end| next.min(end)));
@@ -226,14 +225,13 @@ impl Dialer {
     }
 }
 
-/// A number of chance: each of the standard library's hashers has its own key.
-fn chance() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn chance() -> u64 {
+        crate::net::World::default().chance()
+    }
 
     fn host(name: &str) -> Host {
         Host {
@@ -247,7 +245,7 @@ mod tests {
     }
 
     fn round(dialer: &mut Dialer) -> String {
-        dialer.begin_round();
+        dialer.begin_round(chance);
         std::iter::from_fn(|| dialer.next_host())
             .map(|host| host.name)
             .collect()
@@ -257,7 +255,7 @@ mod tests {
     fn every_host_has_its_turn_and_after_a_loss_the_next_one_is_first() {
         let mut dialer = dialer(false);
         assert_eq!(round(&mut dialer), "abc");
-        dialer.begin_round();
+        dialer.begin_round(chance);
         dialer.next_host();
         dialer.next_host();
         assert_eq!(round(&mut dialer), "cab");
@@ -283,16 +281,16 @@ mod tests {
         let recovery = Recovery::new().delay(second, 4 * second).limit(60 * second);
         let start = crate::net::clock::now();
         let mut dialer = dialer(false);
-        dialer.is_up(start);
-        assert!(dialer.is_lost(start, &recovery));
+        dialer.note_up(start);
+        assert!(dialer.note_lost(start, &recovery));
         for longest in [1, 2, 4, 4, 4] {
-            assert!(dialer.pause(start, &recovery));
+            assert!(dialer.pause(start, &recovery, chance()));
             let pause = dialer.next_round.unwrap() - start;
             assert!(pause <= longest * second && pause >= longest * second / 2);
         }
-        assert!(dialer.pause(start + 59 * second, &recovery));
+        assert!(dialer.pause(start + 59 * second, &recovery, chance()));
         assert!(dialer.next_round.unwrap() <= start + 60 * second);
-        assert!(!dialer.pause(start + 60 * second, &recovery));
+        assert!(!dialer.pause(start + 60 * second, &recovery, chance()));
     }
 
     #[test]
@@ -301,14 +299,14 @@ mod tests {
         let recovery = Recovery::new().delay(second, 4 * second).limit(60 * second);
         let start = crate::net::clock::now();
         let mut dialer = dialer(false);
-        dialer.is_up(start);
-        assert!(dialer.is_lost(start, &recovery));
-        dialer.is_up(start + second);
-        assert!(!dialer.is_lost(start + 2 * second, &recovery));
-        assert!(!dialer.pause(start + 60 * second, &recovery));
-        dialer.is_up(start + 60 * second);
-        assert!(dialer.is_lost(start + 64 * second, &recovery));
-        assert!(dialer.pause(start + 65 * second, &recovery));
+        dialer.note_up(start);
+        assert!(dialer.note_lost(start, &recovery));
+        dialer.note_up(start + second);
+        assert!(!dialer.note_lost(start + 2 * second, &recovery));
+        assert!(!dialer.pause(start + 60 * second, &recovery, chance()));
+        dialer.note_up(start + 60 * second);
+        assert!(dialer.note_lost(start + 64 * second, &recovery));
+        assert!(dialer.pause(start + 65 * second, &recovery, chance()));
     }
 
     #[test]
@@ -317,29 +315,29 @@ mod tests {
         let recovery = Recovery::new().delay(second, 4 * second).limit(6 * second);
         let start = crate::net::clock::now();
         let mut dialer = dialer(false);
-        dialer.is_up(start);
+        dialer.note_up(start);
         // Before the first loss there is nothing to begin anew.
         dialer.has_got_on(start, &recovery);
-        assert!(dialer.is_lost(start, &recovery));
+        assert!(dialer.note_lost(start, &recovery));
         for number in 1..100 {
             let now = start + number * second;
             // Every other one is lost before all is restored.
             if number % 2 == 0 {
-                dialer.is_up(now);
+                dialer.note_up(now);
             }
             dialer.has_got_on(now, &recovery);
             if dialer.was_up() {
-                assert!(!dialer.is_lost(now, &recovery));
+                assert!(!dialer.note_lost(now, &recovery));
             }
-            assert!(dialer.pause(now, &recovery));
+            assert!(dialer.pause(now, &recovery, chance()));
             let pause = dialer.next_round.unwrap() - now;
             assert!(pause >= second / 2 && pause <= second, "{pause:?}");
         }
         // One after the other that does nothing is the end.
         let ended = (100..110).position(|number| {
             let now = start + number * second;
-            dialer.is_up(now);
-            !dialer.is_lost(now, &recovery) && !dialer.pause(now, &recovery)
+            dialer.note_up(now);
+            !dialer.note_lost(now, &recovery) && !dialer.pause(now, &recovery, chance())
         });
         assert_eq!(ended, Some(6));
     }
@@ -350,31 +348,32 @@ mod tests {
         let recovery = Recovery::new().delay(second, 5 * second).limit(2 * second);
         let start = crate::net::clock::now();
         let mut dialer = dialer(false);
-        dialer.is_up(start);
+        dialer.note_up(start);
         for number in 0..10 {
             let now = start + number * 3 * second;
-            assert!(dialer.is_lost(now, &recovery));
-            dialer.begin_round();
+            assert!(dialer.note_lost(now, &recovery));
+            dialer.begin_round(chance);
             assert!(!dialer.is_too_late(now, &recovery));
-            dialer.is_up(now + second / 2);
+            dialer.note_up(now + second / 2);
         }
         // Not so those that do not last at all.
         let mut now = start + 28 * second;
         let attempts = std::iter::from_fn(|| {
-            dialer.is_up(now);
+            dialer.note_up(now);
             now += second / 2;
-            (dialer.is_lost(now, &recovery) || dialer.pause(now, &recovery)).then_some(())
+            (dialer.note_lost(now, &recovery) || dialer.pause(now, &recovery, chance()))
+                .then_some(())
         });
         assert!(attempts.take(20).count() < 10);
         // Made at the last moment, and lost beyond the limit.
         dialer.reset();
-        dialer.is_up(start);
-        assert!(dialer.is_lost(start, &recovery));
-        dialer.is_up(start + second * 3 / 2);
-        assert!(dialer.is_lost(start + second * 5 / 2, &recovery));
-        dialer.is_up(start + second * 5 / 2);
-        assert!(!dialer.is_lost(start + 3 * second, &recovery));
-        assert!(!dialer.pause(start + 3 * second, &recovery));
+        dialer.note_up(start);
+        assert!(dialer.note_lost(start, &recovery));
+        dialer.note_up(start + second * 3 / 2);
+        assert!(dialer.note_lost(start + second * 5 / 2, &recovery));
+        dialer.note_up(start + second * 5 / 2);
+        assert!(!dialer.note_lost(start + 3 * second, &recovery));
+        assert!(!dialer.pause(start + 3 * second, &recovery, chance()));
     }
 
     #[test]
@@ -384,13 +383,13 @@ mod tests {
         let start = crate::net::clock::now();
         let mut dialer = dialer(false);
         let longest = 10 * second;
-        dialer.begin_round();
+        dialer.begin_round(chance);
         dialer.next_host();
         // At first there is no limit.
         assert_eq!(dialer.allowance(start, &recovery, longest), longest);
-        dialer.is_up(start);
-        assert!(dialer.is_lost(start, &recovery));
-        dialer.begin_round();
+        dialer.note_up(start);
+        assert!(dialer.note_lost(start, &recovery));
+        dialer.begin_round(chance);
         for (passed, allowance) in [(0, 2), (2, 2), (6, 1)] {
             let now = start + passed * second;
             assert_eq!(dialer.is_too_late(now, &recovery), passed == 6);
@@ -403,7 +402,7 @@ mod tests {
             dialer.failed(Error::ConnectionBroken(Broken::Eof));
         }
         // A round that begins with the limit has one attempt.
-        dialer.begin_round();
+        dialer.begin_round(chance);
         assert!(!dialer.is_too_late(start + 6 * second, &recovery));
     }
 
@@ -418,7 +417,7 @@ mod tests {
             ))
         };
         let mut dialer = dialer(false);
-        dialer.begin_round();
+        dialer.begin_round(chance);
         dialer.next_host();
         dialer.failed(refused(530, "no vhost"));
         assert!(matches!(dialer.verdict(), Error::NotAllowed(_)));

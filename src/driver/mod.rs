@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, Event, Request, SLICES, Settle};
 use crate::driver::hosts::{Dialer, Host};
-use crate::net::clock::{after, now};
+use crate::net::World;
+use crate::net::clock::after;
 use crate::net::lookup::Lookup;
 use crate::net::reactor::{Inlet, Reactor};
 use crate::promises::Promises;
@@ -51,6 +52,7 @@ pub(crate) struct Driver {
     pub(crate) dialer: Dialer,
     /// The addresses of the host that is tried, until they are there.
     pub(crate) lookup: Option<Lookup>,
+    world: World,
     pub(crate) reactor: Reactor,
     pub(crate) promises: Promises,
     /// When connecting, or closing, has taken too long.
@@ -87,9 +89,9 @@ struct Presence {
 
 impl Presence {
     /// For how long the program was away lately. What the broker makes of that shows within a heartbeat.
-    fn away(&self, heartbeat: Duration) -> Option<Duration> {
+    fn away(&self, heartbeat: Duration, now: Instant) -> Option<Duration> {
         let (away, since) = self.away?;
-        (now() < since + heartbeat).then_some(away)
+        (now < since + heartbeat).then_some(away)
     }
 }
 
@@ -105,7 +107,13 @@ impl fmt::Debug for Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(client: u32, url: AmqpUrl, options: ClientOptions, hosts: Vec<Host>) -> Self {
+    pub(crate) fn new(
+        client: u32,
+        url: AmqpUrl,
+        options: ClientOptions,
+        hosts: Vec<Host>,
+        world: World,
+    ) -> Self {
         let promises = Promises::new(client, options.unread_high_water_mark);
         Self {
             dialer: Dialer::new(hosts, options.shuffle_hosts),
@@ -115,7 +123,7 @@ impl Driver {
             connections: 0,
             connection: None,
             lookup: None,
-            reactor: Reactor::new(),
+            reactor: Reactor::new(world.clone()),
             promises,
             deadline: None,
             last_error: None,
@@ -124,9 +132,21 @@ impl Driver {
             wants_notices: false,
             presence: Presence::default(),
             has_news: false,
-            pushed: now(),
+            pushed: world.now(),
+            world,
             past: (0, 0),
         }
+    }
+
+    /// The time, in this client's world.
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        self.world.now()
+    }
+
+    /// So much later.
+    pub(crate) fn after(&self, time: Duration) -> Instant {
+        after(self.now(), time)
     }
 
     /// Begins to close.
@@ -137,7 +157,7 @@ impl Driver {
                 connection.close(promise.number());
                 let limit = self.options.connect_timeout_or_default();
                 self.deadline.get_or_insert_with(|| Deadline {
-                    at: after(now(), limit),
+                    at: after(self.world.now(), limit),
                     what: "closing",
                 });
                 self.collect();
@@ -302,7 +322,7 @@ impl Driver {
                 }
                 Event::Settled(number, result) => {
                     if let Ok(Outcome::Connected(_)) = result {
-                        self.dialer.is_up(now());
+                        self.dialer.note_up(self.world.now());
                     }
                     self.promises.settle(PromiseNumber(number), result);
                 }
@@ -320,7 +340,7 @@ impl Driver {
                 }
                 Event::Changed(event) => {
                     if let ConnectionEvent::Restored(_) = event {
-                        self.dialer.is_up(now());
+                        self.dialer.note_up(self.world.now());
                     }
                     if self.wants_notices {
                         self.notices.push_back(event);
@@ -343,7 +363,7 @@ impl Driver {
     fn keep(&mut self) {
         let heartbeat = self.heartbeat();
         self.presence = Presence {
-            last: heartbeat.map(|_| now()),
+            last: heartbeat.map(|_| self.now()),
             away: None,
         };
         let idle = !self.has_unsent();
@@ -360,10 +380,10 @@ impl Driver {
         (connected.heartbeat > 0).then(|| Duration::from_secs(connected.heartbeat.into()))
     }
 
-    /// The program is here; notes for how long it was elsewhere.
-    pub(crate) fn is_present(&mut self) {
+    /// The program is here. For how long it was elsewhere is noted, too.
+    pub(crate) fn note_presence(&mut self) {
         if let Some(last) = self.presence.last {
-            let now = now();
+            let now = self.world.now();
             let away = now.saturating_duration_since(last);
             if self
                 .heartbeat()
@@ -405,7 +425,7 @@ impl Driver {
     pub(crate) fn disconnected(&mut self, broken: Broken) {
         let broken = match (broken, self.heartbeat()) {
             (broken, Some(interval)) if broken.is_by_peer() && !self.options.keeper => {
-                match self.presence.away(interval) {
+                match self.presence.away(interval, self.now()) {
                     Some(away) => Broken::Away { away, interval },
                     None => broken,
                 }
@@ -413,7 +433,7 @@ impl Driver {
             (broken, _) => broken,
         };
         if let Some(connection) = &mut self.connection {
-            connection.set_time(now());
+            connection.set_time(self.world.now());
             connection.handle_disconnect(broken);
         }
         self.reactor.drop_socket();
@@ -422,12 +442,12 @@ impl Driver {
 
     /// Writes what there is, as far as the socket takes it.
     pub(crate) fn flush(&mut self) {
-        self.is_present();
-        self.flush_and(false, now);
+        self.note_presence();
+        self.flush_and(false, None);
     }
 
     /// [`flush`](Self::flush); with `more` the system may hold it back for a moment, because more is likely to follow.
-    fn flush_and(&mut self, more: bool, now: impl FnOnce() -> Instant) {
+    fn flush_and(&mut self, more: bool, now: Option<Instant>) {
         self.has_news = false;
         self.reactor.set_paused(self.is_full());
         if !self.has_unsent() && !self.reactor.is_connecting() {
@@ -437,7 +457,7 @@ impl Driver {
             }
             return;
         }
-        let now = now();
+        let now = now.unwrap_or_else(|| self.now());
         let more = more && now.saturating_duration_since(self.pushed) < PATIENCE;
         if !more {
             self.pushed = now;
@@ -456,12 +476,12 @@ impl Driver {
     /// The program begins to wait: what it has asked for is written, and timers that are due are seen to, whether or not
     /// there is anything to wait for. `more`: it is likely to be back with more at once.
     pub(crate) fn attend(&mut self, more: bool) {
-        self.is_present();
-        let now = now();
+        self.note_presence();
+        let now = self.now();
         if self.next_timeout().is_some_and(|next| next <= now) {
             self.handle_timeout();
         }
-        self.flush_and(more, || now);
+        self.flush_and(more, Some(now));
     }
 
     /// Whether all that was asked for is with the system; it does what it takes for that, and is to be asked again. What a
@@ -556,7 +576,7 @@ impl Driver {
 
     /// Sees to every timer whose time has come.
     pub(crate) fn handle_timeout(&mut self) {
-        let now = now();
+        let now = self.now();
         if self.is_full()
             && let Some(connection) = &mut self.connection
         {
@@ -605,7 +625,7 @@ impl Driver {
     /// How long one may sleep after a [`flush`](Self::flush).
     pub(crate) fn wake_time(&self) -> Option<Instant> {
         if self.has_news || self.can_write() {
-            return Some(now());
+            return Some(self.now());
         }
         self.next_timeout()
     }
@@ -629,7 +649,7 @@ impl Driver {
     /// Uses what a poll has told, and sees to the timers.
     pub(crate) fn after_poll(&mut self, reads: bool) {
         if let Some(last) = &mut self.presence.last {
-            *last = now();
+            *last = self.world.now();
         }
         self.flush();
         if reads {
@@ -683,8 +703,8 @@ impl Inlet for Connection {
         self.read_space()
     }
 
-    fn filled(&mut self, count: usize) -> bool {
-        self.handle_read(count, now());
+    fn filled(&mut self, count: usize, now: Instant) -> bool {
+        self.handle_read(count, now);
         !self.is_done() && !self.has_many_events()
     }
 }
@@ -725,7 +745,7 @@ fn write_some(
 /// Writes as much as the socket takes at all, for there is no later.
 fn write_last(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), Broken> {
     loop {
-        write_some(reactor, connection, false, now())?;
+        write_some(reactor, connection, false, reactor.now())?;
         if connection.out.is_empty() || !reactor.is_writable() {
             return Ok(());
         }

@@ -8,10 +8,9 @@ use std::time::Instant;
 #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
 use mio::{Events, Interest, Poll, Token};
 
-use crate::net::clock::now;
-use crate::net::reactor::Reactor;
 #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
-use crate::net::reactor::poll_until;
+use crate::net::poller::{Poller, poll_until};
+use crate::net::reactor::Reactor;
 
 /// A poll of several reactors' polls.
 #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
@@ -26,14 +25,12 @@ impl Group {
     pub(crate) fn new<'a>(reactors: impl Iterator<Item = &'a mut Reactor>) -> io::Result<Self> {
         let poll = Poll::new()?;
         for (index, reactor) in reactors.enumerate() {
-            reactor.enter_poll()?;
-            if let Some(fd) = reactor.poll_fd() {
-                poll.registry().register(
-                    &mut mio::unix::SourceFd(&fd),
-                    Token(index),
-                    Interest::READABLE,
-                )?;
-            }
+            let Poller::System(poller) = reactor.enter_poll()?;
+            poll.registry().register(
+                &mut mio::unix::SourceFd(&poller.as_raw_fd()),
+                Token(index),
+                Interest::READABLE,
+            )?;
         }
         Ok(Self {
             poll,
@@ -51,12 +48,12 @@ impl Group {
         for reactor in &mut all {
             reactor.enter_poll()?;
             if reactor.is_readable() {
-                until = Some(now());
+                until = Some(reactor.now());
             }
         }
         poll_until(&mut self.poll, &mut self.events, until)?;
         all.into_iter()
-            .try_for_each(|reactor| reactor.poll(Some(now())))
+            .try_for_each(|reactor| reactor.poll(Some(reactor.now())))
     }
 }
 
@@ -77,7 +74,7 @@ impl Group {
         until: Option<Instant>,
     ) -> io::Result<()> {
         for reactor in reactors {
-            let slice = now() + Duration::from_millis(10);
+            let slice = reactor.now() + Duration::from_millis(10);
             reactor.poll(Some(until.map_or(slice, |until| until.min(slice))))?;
         }
         Ok(())

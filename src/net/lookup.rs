@@ -5,11 +5,10 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
-use mio::Waker;
+use crate::net::poller::Waker;
 
 pub(crate) type Addresses = io::Result<Vec<SocketAddr>>;
 
@@ -22,7 +21,7 @@ pub(crate) struct Lookup {
 
 impl Lookup {
     /// Begins to look up a host; the answer may be there at once.
-    pub(crate) fn new(host: &str, port: u16, waker: Option<Arc<Waker>>) -> io::Result<Self> {
+    pub(crate) fn new(host: &str, port: u16, waker: Option<Waker>) -> io::Result<Self> {
         let (sender, answer) = channel();
         let wakes = waker.is_some();
         if let Ok(address) = host.parse() {
@@ -67,19 +66,18 @@ impl Lookup {
 mod tests {
     use std::time::Duration;
 
-    use mio::{Events, Poll, Token};
-
     use super::*;
+    use crate::net::World;
 
     /// What the lookup of a name comes to, asleep until it wakes the poll.
     fn look_up(host: &str) -> Addresses {
-        let mut poll = Poll::new().unwrap();
-        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
-        let lookup = Lookup::new(host, 7, Some(waker.clone())).unwrap();
-        let mut events = Events::with_capacity(1);
-        poll.poll(&mut events, Some(Duration::from_secs(60)))
-            .unwrap();
-        assert!(!events.is_empty(), "nothing has woken the poll");
+        let world = World::default();
+        let mut poller = world.poller().unwrap();
+        let waker = poller.waker().unwrap();
+        let lookup = world.look_up(host, 7, Some(waker)).unwrap();
+        let limit = world.now() + Duration::from_secs(60);
+        poller.poll(Some(limit)).unwrap();
+        assert!(world.now() < limit, "nothing has woken the poll");
         lookup.poll().unwrap()
     }
 

@@ -1,22 +1,24 @@
-//! Waiting for one socket: mio, the clock, and the turn of addresses while connecting. It knows nothing of AMQP, and is
-//! the only place that polls.
+//! Waiting for one socket, in whatever world. It knows nothing of AMQP.
 //!
-//! mio tells each change of readiness once, so what was told and not used up is kept, and whoever stops by a limit of his
+//! A poll tells each change of readiness once, so what was told and not used up is kept, and whoever stops by a limit of his
 //! own finds it again: [`is_readable`](Reactor::is_readable) and [`is_writable`](Reactor::is_writable) say that there is
 //! something to do now, and nobody sleeps while one of them does. A program with a poll of its own uses everything but
 //! [`Reactor::poll`].
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::event::Event;
-use mio::{Events, Interest, Poll, Token, Waker};
+#[cfg(unix)]
+use mio::{Interest, Token};
 
-use crate::net::clock::now;
-use crate::net::transport::{ReadOutcome, SocketOptions, Stream, TlsConfig, Transport, Watch};
+use crate::net::World;
+use crate::net::connecting::Connecting;
+pub(crate) use crate::net::connecting::Security;
+use crate::net::poller::{Poller, Waker};
+use crate::net::ready::Ready;
+use crate::net::transport::{ReadOutcome, SocketOptions, Stream, Transport, Watch};
 use crate::types::error::Broken;
 
 /// How many bytes one turn reads before it sees to writes and timers, and to what has come, while that is in the cache.
@@ -27,26 +29,21 @@ pub(crate) trait Inlet {
     /// Where they go: into one buffer, then the other.
     fn space(&mut self) -> [&mut [u8]; 2];
 
-    /// So many are there; false if it has had enough.
-    fn filled(&mut self, count: usize) -> bool;
+    /// So many are there, at this time; false if it has had enough.
+    fn filled(&mut self, count: usize, now: Instant) -> bool;
 }
-
-/// In this reactor's own poll.
-const SOCKET: Token = Token(0);
-const WAKER: Token = Token(1);
 
 #[derive(Debug)]
 pub(crate) struct Reactor {
+    world: World,
     /// Made when first needed: a program with its own poll never needs it.
-    poll: Option<(Poll, Events)>,
+    poller: Option<Poller>,
     socket: Option<Socket>,
     /// What is readable is not to be read for now.
     is_paused: bool,
     /// Another poll to which the user gave the client: each new socket goes there, too.
     #[cfg(unix)]
     registered: Option<(mio::Registry, Token, Interest)>,
-    /// What wakes the poll up: there may be one of a kind, so all share it.
-    waker: Option<Arc<Waker>>,
 }
 
 #[derive(Debug)]
@@ -59,89 +56,20 @@ struct Socket {
     watch: Option<Watch>,
 }
 
-/// What was told of a socket, and has not been used up.
-#[derive(Debug, Default)]
-struct Ready {
-    read: bool,
-    /// A short read does not tell that the socket is drained: its end may have been told already.
-    must_drain: bool,
-    /// The peer has ended it: what is left to read is no more than the system has.
-    ended: bool,
-    write: bool,
-    /// TLS takes nothing before it has read.
-    read_first: bool,
-}
-
-impl Ready {
-    fn note(&mut self, event: &Event) {
-        let ended = event.is_read_closed() || event.is_error();
-        self.read |= event.is_readable() || ended;
-        self.must_drain |= ended;
-        self.ended |= ended;
-        self.write |= event.is_writable() || event.is_error();
-    }
-
-    fn drained(&mut self) {
-        self.read = false;
-        self.must_drain = false;
-    }
-}
-
-/// What is left to try.
-#[derive(Debug)]
-struct Connecting {
-    address: SocketAddr,
-    next: VecDeque<SocketAddr>,
-    /// When this address has had its share of the time.
-    deadline: Instant,
-    /// When all of them have.
-    last_deadline: Instant,
-    failures: Vec<String>,
-    options: SocketOptions,
-    tls: Option<Security>,
-}
-
-/// TLS, and the name that the peer's certificate must have.
-pub(crate) type Security = (TlsConfig, String);
-
-impl Connecting {
-    /// Begins to connect to the next address.
-    fn next(mut self) -> Result<(Transport, Self), Broken> {
-        while let Some(address) = self.next.pop_front() {
-            let now = now();
-            let left = self.last_deadline.saturating_duration_since(now);
-            match Transport::connect(address, &self.options) {
-                Ok(mut transport) => {
-                    log::debug!("connecting to {address}");
-                    if let Some((config, name)) = &self.tls {
-                        transport.secure(config, name)?;
-                    }
-                    self.address = address;
-                    // Each that is left has its share of the time.
-                    let shares = u32::try_from(self.next.len() + 1).unwrap_or(u32::MAX);
-                    self.deadline = now + left / shares;
-                    return Ok((transport, self));
-                }
-                Err(error) => self.failures.push(format!("{address}: {error}")),
-            }
-        }
-        if self.failures.is_empty() {
-            self.failures.push("the host has no address".into());
-        }
-        Err(Broken::Connect(self.failures.join("; ")))
-    }
-}
-
 impl Reactor {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(world: World) -> Self {
         Self {
-            poll: None,
+            world,
+            poller: None,
             socket: None,
             is_paused: false,
             #[cfg(unix)]
             registered: None,
-            waker: None,
         }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.world.now()
     }
 
     /// Begins to connect to the first of the addresses; each has its share of the time.
@@ -152,20 +80,12 @@ impl Reactor {
         options: SocketOptions,
         tls: Option<Security>,
     ) -> Result<(), Broken> {
-        self.try_next(Connecting {
-            address: SocketAddr::from(([0; 4], 0)), // None yet.
-            next: addresses.into(),
-            deadline,
-            last_deadline: deadline,
-            failures: Vec::new(),
-            options,
-            tls,
-        })
+        self.try_next(Connecting::new(addresses, deadline, options, tls))
     }
 
     fn try_next(&mut self, connecting: Connecting) -> Result<(), Broken> {
         self.drop_socket();
-        let (transport, connecting) = connecting.next()?;
+        let (transport, connecting) = connecting.next(&self.world)?;
         self.enter(transport, Some(connecting))
     }
 
@@ -175,7 +95,7 @@ impl Reactor {
         stream: Box<dyn Stream>,
         tls: Option<Security>,
     ) -> Result<(), Broken> {
-        let mut transport = Transport::over(stream);
+        let mut transport = Transport::over(stream, self.world.clock());
         if let Some((config, name)) = &tls {
             transport.secure(config, name)?;
         }
@@ -216,14 +136,12 @@ impl Reactor {
                 socket.connecting = None;
                 return Ok(true);
             }
-            Ok(false) if now() < connecting.deadline => return Ok(false),
+            Ok(false) if self.world.now() < connecting.deadline => return Ok(false),
             Ok(false) => "no answer in time".to_owned(),
             Err(error) => error.to_string(),
         };
         if let Some(mut connecting) = socket.connecting.take() {
-            let address = connecting.address;
-            log::debug!("cannot connect to {address}: {failure}");
-            connecting.failures.push(format!("{address}: {failure}"));
+            connecting.failed(&failure);
             self.try_next(connecting)?;
         }
         Ok(false)
@@ -242,19 +160,16 @@ impl Reactor {
     pub(crate) fn poll(&mut self, until: Option<Instant>) -> io::Result<()> {
         self.enter_poll()?;
         let until = if self.is_readable() {
-            Some(now())
+            Some(self.world.now())
         } else {
             until
         };
-        let Some((poll, events)) = &mut self.poll else {
+        let Some(poller) = &mut self.poller else {
             return Ok(());
         };
-        poll_until(poll, events, until)?;
-        let Some(socket) = &mut self.socket else {
-            return Ok(());
-        };
-        for event in events.iter().filter(|event| event.token() == SOCKET) {
-            socket.ready.note(event);
+        let told = poller.poll(until)?;
+        if let Some(socket) = &mut self.socket {
+            socket.ready.note(told);
         }
         Ok(())
     }
@@ -263,36 +178,26 @@ impl Reactor {
     pub(crate) fn look_for_end(&mut self) {
         if self.is_paused && !self.has_ended() {
             // Should this poll fail, the one that sleeps tells.
-            let _ = self.poll(Some(now()));
+            let _ = self.poll(Some(self.world.now()));
         }
     }
 
     /// What wakes this reactor's own poll up.
-    pub(crate) fn waker(&mut self) -> io::Result<Arc<Waker>> {
-        self.enter_poll()?;
-        match (&self.waker, &self.poll) {
-            (Some(waker), _) => Ok(waker.clone()),
-            (None, Some((poll, _))) => {
-                let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-                Ok(self.waker.insert(waker).clone())
-            }
-            (None, None) => Err(io::ErrorKind::NotFound.into()),
-        }
+    pub(crate) fn waker(&mut self) -> io::Result<Waker> {
+        self.enter_poll()?.waker()
     }
 
     /// Puts the socket into this reactor's own poll, if it is not there yet.
-    pub(crate) fn enter_poll(&mut self) -> io::Result<()> {
-        let (poll, _) = match &mut self.poll {
-            Some(poll) => poll,
-            none => none.insert((Poll::new()?, Events::with_capacity(8))),
+    pub(crate) fn enter_poll(&mut self) -> io::Result<&mut Poller> {
+        let poller = match &mut self.poller {
+            Some(poller) => poller,
+            none => none.insert(self.world.poller()?),
         };
         if let Some(socket) = self.socket.as_mut().filter(|socket| !socket.in_poll) {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            poll.registry()
-                .register(socket.transport.source(), SOCKET, interest)?;
+            poller.register(&mut socket.transport)?;
             socket.in_poll = true;
         }
-        Ok(())
+        Ok(poller)
     }
 
     /// Another poll has told, or somebody wants to see.
@@ -371,7 +276,7 @@ impl Reactor {
                 watch.heard();
             }
             // A read that brought nothing is no sign of life.
-            if count == 0 || !inlet.filled(count) {
+            if count == 0 || !inlet.filled(count, self.world.now()) {
                 break;
             }
             total += count;
@@ -428,7 +333,7 @@ impl Reactor {
         match socket.transport.write(slices, more)? {
             Some(count) => {
                 if let Some(watch) = &mut socket.watch {
-                    watch.wrote(now);
+                    watch.wrote(|| self.world.now());
                 }
                 let has_bytes = slices.iter().any(|slice| !slice.is_empty());
                 socket.ready.read_first = count == 0 && has_bytes;
@@ -449,17 +354,10 @@ impl Reactor {
         {
             let peer = || socket.transport.ask_for_peer();
             watch
-                .look(now(), peer)
+                .look(self.world.now(), peer)
                 .map_err(|error| Broken::Io(Arc::new(error)))?;
         }
         Ok(())
-    }
-
-    /// The descriptor of this reactor's own poll, which tells when that has something to tell.
-    #[cfg(all(unix, not(mio_unsupported_force_poll_poll)))]
-    pub(crate) fn poll_fd(&self) -> Option<std::os::fd::RawFd> {
-        use std::os::fd::AsRawFd;
-        self.poll.as_ref().map(|(poll, _)| poll.as_raw_fd())
     }
 
     /// Whether the socket is not connected yet: then it becomes writable when it is.
@@ -511,27 +409,6 @@ impl Reactor {
             None => Ok(()),
         }
     }
-}
-
-pub(crate) fn poll_until(
-    poll: &mut Poll,
-    events: &mut Events,
-    until: Option<Instant>,
-) -> io::Result<()> {
-    let timeout = until.map(|until| round_up(until.saturating_duration_since(now())));
-    match poll.poll(events, timeout) {
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-            events.clear();
-            Ok(())
-        }
-        result => result,
-    }
-}
-
-/// To whole milliseconds, as polls count: or they would wake just before the time, and spin.
-fn round_up(duration: Duration) -> Duration {
-    let millis = duration.as_nanos().div_ceil(1_000_000);
-    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 #[cfg(unix)]
@@ -588,8 +465,9 @@ mod tests {
 
     /// Turns until the socket is connected, or cannot be.
     fn connect(addresses: Vec<SocketAddr>) -> Result<SocketAddr, Broken> {
-        let mut reactor = Reactor::new();
-        let deadline = now() + Duration::from_secs(30);
+        let world = World::default();
+        let deadline = world.now() + Duration::from_secs(30);
+        let mut reactor = Reactor::new(world);
         reactor.connect(addresses, deadline, SocketOptions::default(), None)?;
         while reactor.is_connecting() {
             reactor.poll(reactor.poll_timeout()).unwrap();

@@ -10,17 +10,18 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::lane::Lane;
-use crate::net::clock::now;
+use crate::net::clock::Clock;
 use crate::types::error::Broken;
 
 /// A heartbeat more often than that serves nobody.
 const EVERY_MIN: Duration = Duration::from_millis(1);
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Shared(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    clock: Clock,
     pub(super) lane: Lane,
     /// Why the keeper gave up; the client hears it when it writes next.
     pub(super) failure: Option<Broken>,
@@ -37,6 +38,15 @@ struct Keeper {
 }
 
 impl Shared {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            clock,
+            lane: Lane::default(),
+            failure: None,
+            keeper: None,
+        })))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(|poisoned| {
             let mut state = poisoned.into_inner();
@@ -86,7 +96,7 @@ impl State {
             socket,
             every,
             idle,
-            last_write: now(),
+            last_write: self.clock.now(),
         });
     }
 
@@ -105,7 +115,7 @@ impl State {
     pub(super) fn wrote(&mut self) {
         if let Some(keeper) = &mut self.keeper {
             keeper.idle = false;
-            keeper.last_write = now();
+            keeper.last_write = self.clock.now();
         }
     }
 
@@ -115,7 +125,10 @@ impl State {
         if self.failure.is_some() {
             return None;
         }
-        let quiet = now().saturating_duration_since(keeper.last_write);
+        let quiet = self
+            .clock
+            .now()
+            .saturating_duration_since(keeper.last_write);
         if quiet < keeper.every {
             return Some(keeper.every - quiet);
         }
@@ -123,7 +136,7 @@ impl State {
             match self.lane.heartbeat(&mut &keeper.socket) {
                 Ok(true) => {
                     log::trace!("the keeper wrote a heartbeat");
-                    keeper.last_write = now();
+                    keeper.last_write = self.clock.now();
                 }
                 // The socket is full, which the peer must see to first.
                 Ok(false) => {}

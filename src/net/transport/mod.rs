@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::net::clock::Clock;
 use crate::types::error::Broken;
 use keeper::Shared;
 use stream::Endpoint;
@@ -54,19 +55,23 @@ pub(crate) enum ReadOutcome {
 
 impl Transport {
     /// Begins to connect; [`is_connected`](Self::is_connected) tells the end.
-    pub(crate) fn connect(address: SocketAddr, options: &SocketOptions) -> io::Result<Self> {
-        Endpoint::connect(address, *options).map(Self::new)
+    pub(crate) fn connect(
+        address: SocketAddr,
+        options: &SocketOptions,
+        clock: Clock,
+    ) -> io::Result<Self> {
+        Endpoint::connect(address, *options).map(|endpoint| Self::new(endpoint, clock))
     }
 
     /// Over a stream that is connected.
-    pub(crate) fn over(stream: Box<dyn Stream>) -> Self {
-        Self::new(Endpoint::Given(stream))
+    pub(crate) fn over(stream: Box<dyn Stream>, clock: Clock) -> Self {
+        Self::new(Endpoint::Given(stream), clock)
     }
 
-    fn new(endpoint: Endpoint) -> Self {
+    fn new(endpoint: Endpoint, clock: Clock) -> Self {
         Self {
             endpoint,
-            shared: Shared::default(),
+            shared: Shared::new(clock),
             keeper: None,
             is_secure: false,
         }

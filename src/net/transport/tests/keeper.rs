@@ -134,7 +134,7 @@ fn nothing_is_kept_that_is_not_idle() {
     let (sender, heartbeats) = mpsc::channel();
     let (address, peer) = serve(move |mut stream| count_frames(&mut stream, &sender));
     let client = Client::connect(address);
-    let shared = Shared::default();
+    let shared = Shared::new(Clock::System);
     // No thread, and no time to wait for: the test itself says when.
     let mut state = shared.lock();
     state.start(

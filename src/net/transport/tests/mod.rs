@@ -19,6 +19,7 @@ use bytes::BytesMut;
 use mio::{Events, Interest, Poll, Token};
 
 use super::{ReadOutcome, SocketOptions, Transport};
+use crate::net::clock::Clock;
 use crate::types::error::Broken;
 
 /// What does not happen in this time never will.
@@ -49,7 +50,7 @@ impl Client {
         let options = SocketOptions {
             tcp_timeout: Some(LIMIT),
         };
-        let mut client = Self::new(Transport::connect(address, &options).unwrap());
+        let mut client = Self::new(Transport::connect(address, &options, Clock::System).unwrap());
         while !client.transport.is_connected().unwrap() {
             client.wait();
         }

@@ -54,7 +54,7 @@ fn a_tiny_or_huge_tcp_timeout_is_no_panic() {
         let options = SocketOptions {
             tcp_timeout: Some(timeout),
         };
-        let mut client = Client::new(Transport::connect(address, &options).unwrap());
+        let mut client = Client::new(Transport::connect(address, &options, Clock::System).unwrap());
         while !client.transport.is_connected().unwrap() {
             client.wait();
         }
@@ -71,7 +71,7 @@ fn large_bodies_go_both_ways_over_a_users_stream() {
     own.set_nonblocking(true).unwrap();
     let own = mio::net::UnixStream::from_std(own);
     let peer = thread::spawn(move || echo(&mut &peer));
-    let mut client = Client::new(Transport::over(Box::new(own)));
+    let mut client = Client::new(Transport::over(Box::new(own), Clock::System));
     assert!(client.transport.is_connected().unwrap());
     let body = pattern(SIZE);
     client.exchange(&body, SIZE).unwrap();
@@ -119,7 +119,7 @@ fn a_stream_that_lies_is_no_panic() {
     }
 
     let (one, _two) = mio::net::UnixStream::pair().unwrap();
-    let mut transport = Transport::over(Box::new(Liar(one)));
+    let mut transport = Transport::over(Box::new(Liar(one)), Clock::System);
     let slices = [IoSlice::new(b"four"), IoSlice::new(b"more")];
     assert_eq!(transport.write(&slices, false).unwrap(), Some(8));
     let (mut one, mut two) = ([0; 10], [0; 20]);

@@ -233,7 +233,7 @@ fn tls_goes_over_any_stream() {
         echo(&mut rustls::StreamOwned::new(connection, peer));
     });
     let own = mio::net::UnixStream::from_std(own);
-    let mut client = Client::new(Transport::over(Box::new(own)));
+    let mut client = Client::new(Transport::over(Box::new(own), Clock::System));
     let config = TlsConfig::new(&pki.options()).unwrap();
     client.transport.secure(&config, "localhost").unwrap();
     let body = pattern(SIZE);
