@@ -4,4 +4,7 @@
 // What uses it comes after it.
 #![allow(dead_code, unused_imports)]
 
+mod chance;
 mod model;
+mod node;
+mod session;

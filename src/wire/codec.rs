@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next octet, which stays.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, feature = "testing"))]
     pub(crate) fn peek(&self) -> Result<u8, DecodeError> {
         self.rest.first().copied().ok_or(DecodeError::Truncated)
     }

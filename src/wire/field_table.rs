@@ -243,7 +243,7 @@ fn understood(entries: &[u8]) -> usize {
 }
 
 /// Whether these are a table's entries, all the way down.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "testing"))]
 pub(crate) fn check(entries: &[u8]) -> Result<(), DecodeError> {
     let mut tables = vec![Reader::new(entries)];
     while let Some(mut reader) = tables.pop() {
@@ -255,7 +255,7 @@ pub(crate) fn check(entries: &[u8]) -> Result<(), DecodeError> {
     Ok(())
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "testing"))]
 fn check_value<'a>(
     reader: &mut Reader<'a>,
     depth: usize,

@@ -17,8 +17,7 @@ mod tests;
 pub(crate) use arena::Arena;
 pub(crate) use codec::{DecodeError, EncodeError};
 pub use field_table::FieldTable;
-#[cfg(any(test, fuzzing))]
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "testing"))]
 pub(crate) use field_table::check as check_table;
 pub use field_value::FieldValue;
 pub(crate) use frame::*;
