@@ -30,7 +30,7 @@ fn main() -> puka::Result<()> {
                 println!(" [x] Done {}", task.body_str());
                 let left = left.clone();
                 // It runs inside the client's loop, which it wakes up.
-                let done = handle.call(move |client| {
+                let done = handle.run(move |client| {
                     if let Err(error) = client.basic_ack(task) {
                         println!(" [!] {error}");
                     }

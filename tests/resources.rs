@@ -86,7 +86,9 @@ fn connections_that_are_closed_leave_nothing() {
 #[test]
 fn keepers_go_with_their_connections() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let options = ClientOptions::new().heartbeat(60).keeper(true);
+    let options = ClientOptions::new()
+        .heartbeat(60)
+        .background_heartbeats(true);
     let mut client = Client::with_options(&url(serve_well), options).unwrap();
     assert_nothing_is_left(1_000, |_| connect_and_close(&mut client));
     assert_no_promise_is_left(&client);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use puka::{
-    Broken, Client, ClientOptions, ConnectionEvent, Consume, Error, Recovery, TlsFailure,
+    Client, ClientOptions, ConnectionEvent, Consume, Disconnect, Error, Recovery, TlsFailure,
     TlsOptions,
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -138,7 +138,7 @@ fn exchange(client: &mut Client) {
 
 fn failure(result: puka::Result<Client>) -> TlsFailure {
     match result.unwrap_err() {
-        Error::ConnectionBroken(Broken::Tls(failure)) => failure,
+        Error::ConnectionBroken(Disconnect::Tls(failure)) => failure,
         error => panic!("{error}"),
     }
 }
@@ -315,7 +315,7 @@ fn works_in_the_rest_of_the_library(broker: &Broker, folder: &Folder) {
         "{url}?cacertfile={}&heartbeat=1",
         file(&folder.path("ca.pem"))
     );
-    let mut client = connect(&by_url, ClientOptions::new().keeper(true)).unwrap();
+    let mut client = connect(&by_url, ClientOptions::new().background_heartbeats(true)).unwrap();
     // A busy program: the keeper's heartbeats go through the session.
     let queue = unique("tls");
     client.queue_declare(&queue).wait(&mut client).unwrap();

@@ -12,7 +12,7 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use puka::{Broken, Client, ClientOptions, Consume, Error, Message, Recovery};
+use puka::{Client, ClientOptions, Consume, Disconnect, Error, Message, Recovery};
 
 use support::{LIMIT, unique};
 
@@ -194,8 +194,10 @@ fn from_inside(namespace: &str, port: &str) {
             );
             assert!(error.is_connection_broken(), "{error}");
             match error.cause() {
-                Error::ConnectionBroken(Broken::Heartbeat(_)) => assert_eq!(what, "heartbeat"),
-                Error::ConnectionBroken(Broken::Io(_)) => {}
+                Error::ConnectionBroken(Disconnect::BrokerSilent(_)) => {
+                    assert_eq!(what, "heartbeat")
+                }
+                Error::ConnectionBroken(Disconnect::Io(_)) => {}
                 error => panic!("{error}"),
             }
             set_link(1, "up");

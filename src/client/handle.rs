@@ -22,7 +22,7 @@ pub(crate) enum Job {
 /// let handle = client.handle()?;
 /// std::thread::spawn(move || {
 ///     let report = "computed for a long time";
-///     handle.call(move |client| {
+///     handle.run(move |client| {
 ///         client.basic_publish("", "reports", report);
 ///     })?;
 ///     handle.loop_break()
@@ -70,7 +70,7 @@ impl Handle {
     /// # Errors
     /// [`Error::ClientGone`] if the client has been dropped, [`Error::Poll`] if it could not be woken up; it will run
     /// this when something else does.
-    pub fn call(&self, job: impl FnOnce(&mut Client) + Send + 'static) -> Result<()> {
+    pub fn run(&self, job: impl FnOnce(&mut Client) + Send + 'static) -> Result<()> {
         self.ask(Job::Run(Box::new(job)))
     }
 
@@ -88,7 +88,7 @@ impl Handle {
     /// [`Client::loop_break`] from another thread. Where no loop runs, the next one ends at once.
     ///
     /// # Errors
-    /// Those of [`call`](Self::call).
+    /// Those of [`run`](Self::run).
     pub fn loop_break(&self) -> Result<()> {
         self.ask(Job::Break)
     }

@@ -249,7 +249,7 @@ impl Client {
     /// - [`Error::Nacked`]: the broker refused it;
     /// - [`Error::NotFound`], [`Error::AccessRefused`], [`Error::PreconditionFailed`]: no such exchange, no right to
     ///   it, a message too large, or a property that the broker does not take. Publishes that came after it are sent
-    ///   again by the client itself ([`resend`](ClientOptions::resend)); those before it may fail with the next one;
+    ///   again by the client itself ([`resend_after_refusal`](ClientOptions::resend_after_refusal)); those before it may fail with the next one;
     /// - [`Error::OutcomeUnknown`]: it was sent, but its confirm was lost with the channel or the connection; or the
     ///   broker refused one publish, and this may be the one or not (of several to the same exchange, say, which may
     ///   have been there for the first of them); or it was published again after a loss, and then refused;
@@ -440,7 +440,7 @@ impl Client {
             let promise = self.driver.promises.single();
             self.driver
                 .promises
-                .settle(promise.number, Err(Error::ForeignPromise(consumer)));
+                .resolve(promise.number, Err(Error::ForeignPromise(consumer)));
             return promise;
         }
         self.driver

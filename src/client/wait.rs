@@ -10,7 +10,7 @@ use crate::net::group::Group;
 use crate::promises::{Callback, Look, Promise};
 use crate::types::error::{Error, Result};
 use crate::types::ids::PromiseId;
-use crate::types::results::{Answer, Item};
+use crate::types::results::{Item, PromiseValue};
 
 /// How long callbacks may run, and how many, before a loop looks at the socket: a system call for each message would cost
 /// more than all else.
@@ -41,7 +41,7 @@ impl Client {
     /// a promise of another client, [`Error::UnreadDeliveries`] if the result might be behind more deliveries than the
     /// client keeps, [`Error::Poll`] if the system's poll fails. After the last two, the promise can still be waited
     /// for.
-    pub fn wait<T: Answer>(&mut self, promise: Promise<T>) -> Result<T> {
+    pub fn wait<T: PromiseValue>(&mut self, promise: Promise<T>) -> Result<T> {
         match self.wait_until(promise.id(), None)? {
             Some(item) => T::from_item(item, self),
             // Only a wait with a limit ends without a result.
@@ -53,7 +53,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`wait`](Self::wait).
-    pub fn wait_timeout<T: Answer>(
+    pub fn wait_timeout<T: PromiseValue>(
         &mut self,
         promise: Promise<T>,
         timeout: Duration,
@@ -86,7 +86,7 @@ impl Client {
     /// [`Error::InvalidArgument`] for an empty list, [`Error::UnknownPromise`] if none of them has a result to wait for,
     /// [`Error::ForeignPromise`] if one is another client's, [`Error::UnreadDeliveries`], [`Error::Poll`]. What the
     /// promise itself came to is in the pair.
-    pub fn wait_any<T: Answer>(
+    pub fn wait_any<T: PromiseValue>(
         &mut self,
         promises: &[Promise<T>],
     ) -> Result<(Promise<T>, Result<T>)> {
@@ -156,7 +156,7 @@ impl Client {
     ///
     /// # Errors
     /// The first error ends it; the rest can still be waited for.
-    pub fn wait_for_all<T: Answer>(&mut self, promises: &[Promise<T>]) -> Result<Vec<T>> {
+    pub fn wait_for_all<T: PromiseValue>(&mut self, promises: &[Promise<T>]) -> Result<Vec<T>> {
         promises.iter().map(|&promise| self.wait(promise)).collect()
     }
 
@@ -303,7 +303,7 @@ impl Client {
     ///
     /// A callback may set another, or itself, for its own promise: that gets what comes next. One that is set while the last
     /// result is told gets nothing.
-    pub fn set_callback<T: Answer>(
+    pub fn set_callback<T: PromiseValue>(
         &mut self,
         promise: Promise<T>,
         mut callback: impl FnMut(&mut Self, Promise<T>, Result<T>) + Send + 'static,

@@ -26,7 +26,7 @@ use super::recovery::topology::Topology;
 use super::requests::check_frame;
 use super::{Config, Connection, Fault, Output, Publisher, Violation};
 use crate::types::client_options::AuthMechanism;
-use crate::types::error::{Broken, Error, Reply};
+use crate::types::error::{Disconnect, Error, Reply};
 use crate::types::results::{Connected, Outcome};
 use crate::wire::{
     ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionStart, ConnectionStartOk,
@@ -508,7 +508,7 @@ impl Connection {
     }
 
     /// The socket has gone.
-    pub(crate) fn handle_disconnect(&mut self, broken: Broken) {
+    pub(crate) fn handle_disconnect(&mut self, broken: Disconnect) {
         if self.state.is_over() || self.is_suspended() {
             return;
         }

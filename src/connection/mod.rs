@@ -58,7 +58,7 @@ pub(crate) use publish::output::{Output, SLICES};
 pub(crate) use requests::{Request, Sending};
 
 use crate::types::client_options::ClientOptions;
-use crate::types::error::{Broken, Error, Reply, Result};
+use crate::types::error::{Disconnect, Error, Reply, Result};
 use crate::types::ids::{PromiseId, PromiseNumber};
 use crate::types::message::{Delivery, Origin};
 use crate::types::recovery::ConnectionEvent;
@@ -123,7 +123,7 @@ impl Config {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// Its result; or the end of a consumer.
-    Settled(u64, Result<Outcome>),
+    Resolved(u64, Result<Outcome>),
     /// The publishes of all promises from `first` to `last` have succeeded.
     Published {
         first: u64,
@@ -248,7 +248,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     fn settled(&mut self, number: u64, result: Result<Outcome>) {
-        self.events.push_back(Event::Settled(number, result));
+        self.events.push_back(Event::Resolved(number, result));
     }
 
     /// Where the socket is to be read into, in this order; then call [`handle_read`](Self::handle_read).
@@ -503,7 +503,7 @@ impl Connection {
                 self.out.commit();
                 self.heartbeat.sent(now);
             }
-            Due::GiveUp(silence) => self.handle_disconnect(Broken::Heartbeat(silence)),
+            Due::GiveUp(silence) => self.handle_disconnect(Disconnect::BrokerSilent(silence)),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::net::clock::after;
 use crate::net::lookup::Addresses;
 use crate::net::transport::{SocketOptions, Stream, TlsConfig};
 use crate::types::client_options::AuthMechanism;
-use crate::types::error::{Broken, Error};
+use crate::types::error::{Disconnect, Error};
 use crate::types::ids::PromiseId;
 use crate::types::tls_failure::TlsFailure;
 use crate::wire::MIN_FRAME_MAX;
@@ -71,7 +71,7 @@ impl Driver {
                 return true;
             }
         };
-        self.promises.settle(promise.number, Err(error));
+        self.promises.resolve(promise.number, Err(error));
         false
     }
 
@@ -176,7 +176,7 @@ impl Driver {
             Ok(tls) => tls.map(|tls| (tls, self.server_name(&host))),
             // Somebody may be replacing the file just now: the next attempt reads it again.
             Err(wrong) if self.dialer.is_recovering() => {
-                return self.disconnected(Broken::Tls(TlsFailure::File(wrong)));
+                return self.disconnected(Disconnect::Tls(TlsFailure::File(wrong)));
             }
             Err(wrong) => return self.give_up(&Error::InvalidArgument(wrong)),
         };
@@ -184,7 +184,7 @@ impl Driver {
             tcp_timeout: self.options.tcp_timeout,
         };
         let started = addresses
-            .map_err(|error| Broken::Resolve {
+            .map_err(|error| Disconnect::Resolve {
                 host,
                 error: Arc::new(error),
             })

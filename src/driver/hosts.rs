@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::net::clock::after;
-use crate::types::error::{Broken, Error};
+use crate::types::error::{Disconnect, Error};
 use crate::types::recovery::Recovery;
 
 /// One of the hosts of a cluster.
@@ -220,7 +220,7 @@ impl Dialer {
             {
                 first.1.clone()
             }
-            _ => Error::ConnectionBroken(Broken::Hosts(Arc::new(failures))),
+            _ => Error::ConnectionBroken(Disconnect::Hosts(Arc::new(failures))),
         }
     }
 }
@@ -399,7 +399,7 @@ mod tests {
                 allowance * second
             );
             assert_eq!(dialer.allowance(now, &recovery, second / 2), second / 2);
-            dialer.failed(Error::ConnectionBroken(Broken::Eof));
+            dialer.failed(Error::ConnectionBroken(Disconnect::Eof));
         }
         // A round that begins with the limit has one attempt.
         dialer.begin_round(chance);
@@ -423,7 +423,7 @@ mod tests {
         assert!(matches!(dialer.verdict(), Error::NotAllowed(_)));
         for error in [
             refused(530, "no vhost"),
-            Error::ConnectionBroken(Broken::Eof),
+            Error::ConnectionBroken(Disconnect::Eof),
         ] {
             dialer.next_host();
             dialer.failed(error);

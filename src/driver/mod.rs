@@ -20,7 +20,7 @@ use crate::net::lookup::Lookup;
 use crate::net::reactor::{Inlet, Reactor};
 use crate::promises::Promises;
 use crate::types::client_options::ClientOptions;
-use crate::types::error::{Broken, Error, Result};
+use crate::types::error::{Disconnect, Error, Result};
 use crate::types::ids::{PromiseId, PromiseNumber};
 use crate::types::message::{Delivery, Message, Origin};
 use crate::types::recovery::ConnectionEvent;
@@ -164,7 +164,7 @@ impl Driver {
             }
             None => self
                 .promises
-                .settle(promise.number, Err(Error::NotConnected)),
+                .resolve(promise.number, Err(Error::NotConnected)),
         }
         promise
     }
@@ -206,7 +206,7 @@ impl Driver {
             }
             None => self
                 .promises
-                .settle(promise.number, Err(Error::NotConnected)),
+                .resolve(promise.number, Err(Error::NotConnected)),
         }
     }
 
@@ -225,7 +225,7 @@ impl Driver {
             // Like every other publish that was surely not sent.
             None => {
                 let error = Error::NotSent(Box::new(Error::NotConnected));
-                self.promises.settle(promise.number, Err(error));
+                self.promises.resolve(promise.number, Err(error));
             }
         }
         promise
@@ -235,7 +235,7 @@ impl Driver {
     pub(crate) fn refuse_publish(&mut self, error: Error) -> PromiseId {
         let promise = self.promises.publish();
         self.promises
-            .settle(promise.number, Err(Error::NotSent(Box::new(error))));
+            .resolve(promise.number, Err(Error::NotSent(Box::new(error))));
         promise
     }
 
@@ -318,13 +318,13 @@ impl Driver {
             match event {
                 Event::Published { first, last } => {
                     self.promises
-                        .settle_published(PromiseNumber(first), PromiseNumber(last));
+                        .resolve_published(PromiseNumber(first), PromiseNumber(last));
                 }
-                Event::Settled(number, result) => {
+                Event::Resolved(number, result) => {
                     if let Ok(Outcome::Connected(_)) = result {
                         self.dialer.note_up(self.world.now());
                     }
-                    self.promises.settle(PromiseNumber(number), result);
+                    self.promises.resolve(PromiseNumber(number), result);
                 }
                 Event::Delivery(number, delivery) => {
                     self.promises.deliver(PromiseNumber(number), delivery)
@@ -367,7 +367,7 @@ impl Driver {
             away: None,
         };
         let idle = !self.has_unsent();
-        if let Some(heartbeat) = heartbeat.filter(|_| self.options.keeper)
+        if let Some(heartbeat) = heartbeat.filter(|_| self.options.background_heartbeats)
             && let Err(error) = self.reactor.keep(heartbeat / 2, idle)
         {
             log::warn!("there is no thread to keep the connection: {error}");
@@ -422,11 +422,13 @@ impl Driver {
         }
     }
 
-    pub(crate) fn disconnected(&mut self, broken: Broken) {
+    pub(crate) fn disconnected(&mut self, broken: Disconnect) {
         let broken = match (broken, self.heartbeat()) {
-            (broken, Some(interval)) if broken.is_by_peer() && !self.options.keeper => {
+            (broken, Some(interval))
+                if broken.is_by_peer() && !self.options.background_heartbeats =>
+            {
                 match self.presence.away(interval, self.now()) {
-                    Some(away) => Broken::Away { away, interval },
+                    Some(away) => Disconnect::ProgramAway { away, interval },
                     None => broken,
                 }
             }
@@ -593,7 +595,7 @@ impl Driver {
                 .reactor
                 .handle_timeout()
                 .err()
-                .unwrap_or(Broken::TimedOut { what, limit });
+                .unwrap_or(Disconnect::TimedOut { what, limit });
             return self.disconnected(broken);
         }
         if let Err(broken) = self.reactor.handle_timeout() {
@@ -724,7 +726,7 @@ fn write_some(
     connection: &mut Connection,
     more: bool,
     now: Instant,
-) -> Result<(), Broken> {
+) -> Result<(), Disconnect> {
     reactor.flush()?;
     for _ in 0..WRITES_PER_TURN {
         let mut slices = [IoSlice::new(&[]); SLICES];
@@ -743,7 +745,7 @@ fn write_some(
 }
 
 /// Writes as much as the socket takes at all, for there is no later.
-fn write_last(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), Broken> {
+fn write_last(reactor: &mut Reactor, connection: &mut Connection) -> Result<(), Disconnect> {
     loop {
         write_some(reactor, connection, false, reactor.now())?;
         if connection.out.is_empty() || !reactor.is_writable() {

@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use super::Choices;
 use crate::connection::{Config, Connection, Event, Login, SLICES};
 use crate::types::client_options::{AuthMechanism, ClientOptions};
-use crate::types::error::{Broken, Error};
+use crate::types::error::{Disconnect, Error};
 use crate::types::message::Delivery;
 use crate::types::recovery::Recovery;
 use crate::types::results::Outcome;
@@ -75,7 +75,7 @@ impl Session {
         let mut options = ClientOptions::new()
             .pubacks(!is_set(1))
             .frame_max(frame_max)
-            .resend(!is_set(7));
+            .resend_after_refusal(!is_set(7));
         if is_set(0) {
             options = options.recovery(Recovery::new());
         }
@@ -175,7 +175,7 @@ impl Session {
                 self.see_to_timers();
             }
             2 if kind & 0x80 == 0 => {
-                self.connection.handle_disconnect(Broken::Eof);
+                self.connection.handle_disconnect(Disconnect::Eof);
                 self.written.clear();
             }
             _ => {
@@ -303,7 +303,7 @@ impl Session {
                 log.push(format!("{event:?}"));
             }
             match event {
-                Event::Settled(promise, result) => {
+                Event::Resolved(promise, result) => {
                     self.settled(promise);
                     self.note(promise, result);
                 }
@@ -400,7 +400,7 @@ impl Session {
             !(self.is_honest && self.is_broken_off),
             "the broker has done nothing wrong"
         );
-        self.connection.handle_disconnect(Broken::Eof);
+        self.connection.handle_disconnect(Disconnect::Eof);
         if self.connection.is_suspended() {
             self.connection.give_up(&Error::Closed);
         }

@@ -49,7 +49,7 @@
 //! |---|---|---|---|
 //! | no heartbeats, the default | keeps its connection | is noticed within [`tcp_timeout`](crate::ClientOptions::tcp_timeout), 60 s, or twice that while writing (see below) | is not noticed |
 //! | `heartbeat(n)` | loses its connection after two or three heartbeats, and is told so when it next waits or loops | is noticed within 2 n seconds while the program waits or loops, or by the system | as a host that vanishes |
-//! | `heartbeat(n)` and [`keeper(true)`](crate::ClientOptions::keeper) | keeps its connection: a thread sends heartbeats between the client's frames | the same | the same |
+//! | `heartbeat(n)` and [`background_heartbeats(true)`](crate::ClientOptions::background_heartbeats) | keeps its connection: a thread sends heartbeats between the client's frames | the same | the same |
 //!
 //! What the system notices, and when, without heartbeats:
 //!
@@ -63,8 +63,9 @@
 //! client reads `/proc/net/tcp` for that, and only when it has written and has read nothing for a quarter of `tcp_timeout`.
 //!
 //! So without heartbeats there is nothing to think of. With them, a program that computes for long has three ways: a
-//! keeper; [`Client::sleep`](crate::Client::sleep) with no time at all every few seconds; or to leave the work to
-//! [other threads](#other-threads). The keeper writes only when everything before it has been written: wait for what was
+//! thread that sends [heartbeats in the background](crate::ClientOptions::background_heartbeats);
+//! [`Client::sleep`](crate::Client::sleep) with no time at all every few seconds; or to leave the work to
+//! [other threads](#other-threads). That thread writes only when everything before it has been written: wait for what was
 //! published before going off to work.
 //!
 //! Note also RabbitMQ's [acknowledgement timeout](https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout): a

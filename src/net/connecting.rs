@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::net::World;
 use crate::net::transport::{SocketOptions, TlsConfig, Transport};
-use crate::types::error::Broken;
+use crate::types::error::Disconnect;
 
 /// TLS, and the name that the peer's certificate must have.
 pub(crate) type Security = (TlsConfig, String);
@@ -50,7 +50,7 @@ impl Connecting {
     }
 
     /// Begins to connect to the next address.
-    pub(crate) fn next(mut self, world: &World) -> Result<(Transport, Self), Broken> {
+    pub(crate) fn next(mut self, world: &World) -> Result<(Transport, Self), Disconnect> {
         while let Some(address) = self.next.pop_front() {
             self.address = address;
             let now = world.now();
@@ -72,6 +72,6 @@ impl Connecting {
         if self.failures.is_empty() {
             self.failures.push("the host has no address".into());
         }
-        Err(Broken::Connect(self.failures.join("; ")))
+        Err(Disconnect::Connect(self.failures.join("; ")))
     }
 }

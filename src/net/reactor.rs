@@ -19,7 +19,7 @@ pub(crate) use crate::net::connecting::Security;
 use crate::net::poller::{Poller, Waker};
 use crate::net::ready::Ready;
 use crate::net::transport::{ReadOutcome, SocketOptions, Stream, Transport, Watch};
-use crate::types::error::Broken;
+use crate::types::error::Disconnect;
 
 /// How many bytes one turn reads before it sees to writes and timers, and to what has come, while that is in the cache.
 const BYTES_PER_TURN: usize = 256 * 1024;
@@ -79,11 +79,11 @@ impl Reactor {
         deadline: Instant,
         options: SocketOptions,
         tls: Option<Security>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Disconnect> {
         self.try_next(Connecting::new(addresses, deadline, options, tls))
     }
 
-    fn try_next(&mut self, connecting: Connecting) -> Result<(), Broken> {
+    fn try_next(&mut self, connecting: Connecting) -> Result<(), Disconnect> {
         self.drop_socket();
         let (transport, connecting) = connecting.next(&self.world)?;
         self.enter(transport, Some(connecting))
@@ -94,7 +94,7 @@ impl Reactor {
         &mut self,
         stream: Box<dyn Stream>,
         tls: Option<Security>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Disconnect> {
         let mut transport = Transport::over(stream, self.world.clock());
         if let Some((config, name)) = &tls {
             transport.secure(config, name)?;
@@ -106,7 +106,7 @@ impl Reactor {
         &mut self,
         transport: Transport,
         connecting: Option<Connecting>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Disconnect> {
         self.socket = Some(Socket {
             transport,
             connecting,
@@ -118,11 +118,11 @@ impl Reactor {
             watch: None,
         });
         self.register_elsewhere()
-            .map_err(|error| Broken::Io(Arc::new(error)))
+            .map_err(|error| Disconnect::Io(Arc::new(error)))
     }
 
     /// Whether the socket is connected, trying the next address where one failed.
-    fn check_connected(&mut self) -> Result<bool, Broken> {
+    fn check_connected(&mut self) -> Result<bool, Disconnect> {
         let Some(socket) = &mut self.socket else {
             return Ok(false);
         };
@@ -246,7 +246,7 @@ impl Reactor {
     }
 
     /// Reads what there is, within reason, until the inlet has had enough.
-    pub(crate) fn read(&mut self, inlet: &mut impl Inlet) -> Result<(), Broken> {
+    pub(crate) fn read(&mut self, inlet: &mut impl Inlet) -> Result<(), Disconnect> {
         if !self.check_connected()? {
             if let Some(socket) = &mut self.socket {
                 socket.ready.read = false;
@@ -260,7 +260,7 @@ impl Reactor {
             };
             // A short read has drained the socket, as epoll(7) says, unless its end was told with it.
             let (count, drained) = match socket.transport.read(inlet.space())? {
-                ReadOutcome::Eof => return Err(Broken::Eof),
+                ReadOutcome::Eof => return Err(Disconnect::Eof),
                 ReadOutcome::Bytes(count) => (count, false),
                 ReadOutcome::LastBytes(count) => (count, !socket.ready.must_drain),
                 ReadOutcome::WouldBlock => (0, true),
@@ -292,7 +292,7 @@ impl Reactor {
     }
 
     /// Writes those.
-    pub(crate) fn flush(&mut self) -> Result<(), Broken> {
+    pub(crate) fn flush(&mut self) -> Result<(), Disconnect> {
         if self.wants_write() {
             self.write(&[], false)?;
         }
@@ -323,7 +323,11 @@ impl Reactor {
 
     /// Writes once; 0: the socket takes nothing for now. With `more` the system may hold the bytes back for a moment, or
     /// until the next [`push`](Self::push).
-    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>], more: bool) -> Result<usize, Broken> {
+    pub(crate) fn write(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        more: bool,
+    ) -> Result<usize, Disconnect> {
         if !self.check_connected()? {
             return Ok(0);
         }
@@ -347,7 +351,7 @@ impl Reactor {
     }
 
     /// Sees to an address whose time is up, and to a peer whose host may be gone.
-    pub(crate) fn handle_timeout(&mut self) -> Result<(), Broken> {
+    pub(crate) fn handle_timeout(&mut self) -> Result<(), Disconnect> {
         self.check_connected()?;
         if let Some(socket) = &mut self.socket
             && let Some(watch) = socket.watch.as_mut().filter(|watch| watch.next().is_some())
@@ -355,7 +359,7 @@ impl Reactor {
             let peer = || socket.transport.ask_for_peer();
             watch
                 .look(self.world.now(), peer)
-                .map_err(|error| Broken::Io(Arc::new(error)))?;
+                .map_err(|error| Disconnect::Io(Arc::new(error)))?;
         }
         Ok(())
     }
@@ -464,7 +468,7 @@ mod tests {
     }
 
     /// Turns until the socket is connected, or cannot be.
-    fn connect(addresses: Vec<SocketAddr>) -> Result<SocketAddr, Broken> {
+    fn connect(addresses: Vec<SocketAddr>) -> Result<SocketAddr, Disconnect> {
         let world = World::default();
         let deadline = world.now() + Duration::from_secs(30);
         let mut reactor = Reactor::new(world);

@@ -24,7 +24,7 @@ use crate::promises::ranges::Ranges;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{PromiseId, PromiseNumber};
 use crate::types::message::{Delivery, Origin};
-use crate::types::results::{Answer, Item, Outcome};
+use crate::types::results::{Item, Outcome, PromiseValue};
 use crate::wire::ShortStr;
 
 /// How many results that nobody has read, and no callback wants, are kept.
@@ -61,7 +61,7 @@ impl<T> Promise<T> {
     }
 }
 
-impl<T: Answer> Promise<T> {
+impl<T: PromiseValue> Promise<T> {
     /// [`Client::wait`], the other way round.
     ///
     /// # Errors
@@ -315,7 +315,7 @@ impl Promises {
     }
 
     /// The result of a single promise, or the end of a consumer.
-    pub(crate) fn settle(&mut self, number: PromiseNumber, result: Result<Outcome>) {
+    pub(crate) fn resolve(&mut self, number: PromiseNumber, result: Result<Outcome>) {
         if self.publishing.remove(number.0) {
             match result {
                 Ok(_) => self.succeeded.insert(number.0, number.0),
@@ -378,13 +378,13 @@ impl Promises {
     }
 
     /// The publishes of all promises from `first` to `last` have succeeded.
-    pub(crate) fn settle_published(&mut self, first: PromiseNumber, last: PromiseNumber) {
+    pub(crate) fn resolve_published(&mut self, first: PromiseNumber, last: PromiseNumber) {
         if self.publishing.remove_all(first.0, last.0) {
             self.succeeded.insert(first.0, last.0);
             return;
         }
         for number in first.0..=last.0 {
-            self.settle(PromiseNumber(number), Ok(Outcome::Published));
+            self.resolve(PromiseNumber(number), Ok(Outcome::Published));
         }
     }
 
@@ -656,9 +656,9 @@ mod tests {
     use super::*;
     use crate::types::message::Returned;
 
-    fn settled(promises: &mut Promises) -> PromiseNumber {
+    fn resolved(promises: &mut Promises) -> PromiseNumber {
         let id = promises.publish();
-        promises.settle(id.number, Ok(Outcome::Published));
+        promises.resolve(id.number, Ok(Outcome::Published));
         id.number
     }
 
@@ -666,7 +666,7 @@ mod tests {
     fn ignored_publishes_leave_one_range() {
         let mut promises = Promises::new(1, usize::MAX);
         for _ in 0..1_000_000 {
-            settled(&mut promises);
+            resolved(&mut promises);
         }
         assert_eq!(promises.succeeded.len(), 1);
         assert!(promises.entries.is_empty() && promises.unread.is_empty());
@@ -680,9 +680,9 @@ mod tests {
         let mut promises = Promises::new(1, usize::MAX);
         let all = 4 * UNREAD_MAX as u64;
         for _ in 0..all / 2 {
-            settled(&mut promises);
+            resolved(&mut promises);
             let id = promises.publish();
-            promises.settle(id.number, Err(Error::Nacked));
+            promises.resolve(id.number, Err(Error::Nacked));
         }
         assert_eq!(promises.succeeded.len(), UNREAD_MAX);
         assert_eq!(promises.look(PromiseNumber(1)), Look::Unknown);
@@ -695,7 +695,7 @@ mod tests {
         let all = 5 * UNREAD_MAX as u64;
         for _ in 0..all {
             let id = promises.single();
-            promises.settle(id.number, Err(Error::Nacked));
+            promises.resolve(id.number, Err(Error::Nacked));
         }
         assert!(promises.entries.len() <= 2 * UNREAD_MAX);
         assert_eq!(promises.look(PromiseNumber(all)), Look::Ready);
@@ -735,7 +735,7 @@ mod tests {
                 0 => Error::OutcomeUnknown(Box::new(error)),
                 _ => error,
             };
-            promises.settle(id.number, Err(error));
+            promises.resolve(id.number, Err(error));
             assert!(kept(&promises) <= 2 * UNREAD_BYTES + (2 << 20));
         }
         assert!(kept(&promises) >= UNREAD_BYTES / 2);
@@ -744,15 +744,15 @@ mod tests {
         // What was read meanwhile does not count, and the newest stays, however large.
         let mut promises = Promises::new(1, usize::MAX);
         let first = promises.publish();
-        promises.settle(first.number, Err(returned(1 << 20)));
+        promises.resolve(first.number, Err(returned(1 << 20)));
         for _ in 0..100 {
             let id = promises.single();
-            promises.settle(id.number, Err(returned(1 << 20)));
+            promises.resolve(id.number, Err(returned(1 << 20)));
             assert!(promises.take(id.number).is_some());
         }
         assert_eq!(promises.look(first.number), Look::Ready);
         let large = promises.publish();
-        promises.settle(large.number, Err(returned(3 * UNREAD_BYTES)));
+        promises.resolve(large.number, Err(returned(3 * UNREAD_BYTES)));
         assert_eq!(promises.look(large.number), Look::Ready);
         assert_eq!(promises.look(first.number), Look::Unknown);
     }

@@ -28,7 +28,7 @@ pub struct ClientOptions {
     pub(crate) shuffle_hosts: bool,
     /// None, here and below: the URL has the word, and then the default.
     pub(crate) heartbeat: Option<u16>,
-    pub(crate) keeper: bool,
+    pub(crate) background_heartbeats: bool,
     pub(crate) tcp_timeout: Option<Duration>,
     pub(crate) channel_max: Option<u16>,
     pub(crate) frame_max: Option<u32>,
@@ -39,7 +39,7 @@ pub struct ClientOptions {
     pub(crate) unread_high_water_mark: usize,
     pub(crate) blocking_publish: bool,
     pub(crate) blocked_timeout: Option<Duration>,
-    pub(crate) resend: bool,
+    pub(crate) resend_after_refusal: bool,
     pub(crate) recovery: Option<Recovery>,
 }
 
@@ -74,7 +74,7 @@ impl Default for ClientOptions {
             hosts: Vec::new(),
             shuffle_hosts: false,
             heartbeat: None,
-            keeper: false,
+            background_heartbeats: false,
             tcp_timeout: Some(Duration::from_secs(60)),
             channel_max: None,
             frame_max: None,
@@ -85,7 +85,7 @@ impl Default for ClientOptions {
             unread_high_water_mark: 64 * 1024 * 1024,
             blocking_publish: true,
             blocked_timeout: None,
-            resend: true,
+            resend_after_refusal: true,
             recovery: None,
         }
     }
@@ -197,7 +197,7 @@ impl ClientOptions {
     /// connection up after two intervals of silence. 0, the default as in puka, asks for none.
     ///
     /// Heartbeats need the client to run. A program that computes for longer than two intervals between calls loses its
-    /// connection, unless it has a [`keeper`](Self::keeper), or computes in slices with
+    /// connection, unless it asks for [`background_heartbeats`](Self::background_heartbeats), or computes in slices with
     /// [`Client::sleep`](crate::Client::sleep) of no time between. Without heartbeats a program may compute for as long
     /// as it likes: then the system looks after the connection ([`tcp_timeout`](Self::tcp_timeout)).
     #[must_use]
@@ -213,8 +213,8 @@ impl ClientOptions {
     ///
     /// A broker then takes a program that hangs for one that works: choose that with open eyes.
     #[must_use]
-    pub fn keeper(mut self, keeper: bool) -> Self {
-        self.keeper = keeper;
+    pub fn background_heartbeats(mut self, background: bool) -> Self {
+        self.background_heartbeats = background;
         self
     }
 
@@ -328,8 +328,8 @@ impl ClientOptions {
     /// Whether publishes that surely came after a refused one, and so were never taken, are sent again on a new
     /// channel; `true` by default. Else they fail with [`Error::NotSent`](crate::Error::NotSent).
     #[must_use]
-    pub fn resend(mut self, resend: bool) -> Self {
-        self.resend = resend;
+    pub fn resend_after_refusal(mut self, resend: bool) -> Self {
+        self.resend_after_refusal = resend;
         self
     }
 }

@@ -84,7 +84,7 @@ pub enum Error {
 
     /// The connection could not be made, or was lost. [`Client::connect`](crate::Client::connect) may be called again.
     #[error("connection broken: {0}")]
-    ConnectionBroken(Broken),
+    ConnectionBroken(Disconnect),
     /// The broker offers no [way to log in](crate::ClientOptions::auth_mechanisms) that this client may use. Nobody is
     /// wrong: the broker is configured for one thing, and the client for another.
     #[error(
@@ -249,10 +249,10 @@ impl fmt::Display for CancelledBy {
     }
 }
 
-/// Why a connection is no more.
+/// Why a connection was lost, or could not be made.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
-pub enum Broken {
+pub enum Disconnect {
     /// The name of the host means nothing.
     #[error("cannot resolve the host {host:?}: {error}")]
     Resolve {
@@ -285,9 +285,9 @@ pub enum Broken {
     /// longer than a broker waits for one. Nothing proves it: the broker may have had another reason.
     #[error(
         "the peer closed the socket; the program did not run the client for {away:?}, which may be why, for the \
-         heartbeat is {interval:?}: see ClientOptions::keeper, or ask for no heartbeats"
+         heartbeat is {interval:?}: see ClientOptions::background_heartbeats, or ask for no heartbeats"
     )]
-    Away {
+    ProgramAway {
         /// For how long the client did not run.
         away: Duration,
         /// The heartbeat that was agreed on.
@@ -295,13 +295,13 @@ pub enum Broken {
     },
     /// Nothing came from the broker for two heartbeat intervals.
     #[error("no sign of life from the broker for {0:?} (two heartbeats)")]
-    Heartbeat(Duration),
+    BrokerSilent(Duration),
     /// The TLS session could not be set up, or failed.
     #[error("TLS: {0}")]
     Tls(TlsFailure),
 }
 
-impl Broken {
+impl Disconnect {
     /// Whether the peer has closed the socket: no network fails so.
     pub(crate) fn is_by_peer(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
@@ -560,7 +560,7 @@ mod tests {
             ..reply(code, "nonsense")
         };
         for (error, is_broken) in [
-            (Error::ConnectionBroken(Broken::Eof), true),
+            (Error::ConnectionBroken(Disconnect::Eof), true),
             (Error::UnsupportedProtocol("HTTP".into()), true),
             (Error::from_reply(reply(320, "CONNECTION_FORCED")), true),
             (Error::NotConnected, true),
@@ -577,8 +577,8 @@ mod tests {
 
     #[test]
     fn a_network_that_fails_is_not_the_peers_doing() {
-        let io = |kind: io::ErrorKind| Broken::Io(Arc::new(kind.into()));
-        assert!(Broken::Eof.is_by_peer() && io(io::ErrorKind::ConnectionReset).is_by_peer());
+        let io = |kind: io::ErrorKind| Disconnect::Io(Arc::new(kind.into()));
+        assert!(Disconnect::Eof.is_by_peer() && io(io::ErrorKind::ConnectionReset).is_by_peer());
         assert!(!io(io::ErrorKind::TimedOut).is_by_peer());
         assert!(!io(io::ErrorKind::HostUnreachable).is_by_peer());
     }

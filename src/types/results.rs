@@ -132,7 +132,7 @@ impl Item {
 }
 
 /// The types that promises come to. It is not for implementing elsewhere.
-pub trait Answer: sealed::FromItem + 'static {}
+pub trait PromiseValue: sealed::FromItem + 'static {}
 
 mod sealed {
     use super::{Client, Item, Result};
@@ -146,7 +146,7 @@ mod sealed {
 macro_rules! replies {
     ($($pattern:pat => $type:ty: $value:expr;)*) => {
         $(
-            impl Answer for $type {}
+            impl PromiseValue for $type {}
             impl sealed::FromItem for $type {
                 fn from_item(item: Item, _: &mut Client) -> Result<Self> {
                     match item {
@@ -169,7 +169,7 @@ replies! {
     Item::Outcome(Outcome::Response(response)) => Response: *response;
 }
 
-impl Answer for Delivery {}
+impl PromiseValue for Delivery {}
 impl sealed::FromItem for Delivery {
     fn from_item(item: Item, client: &mut Client) -> Result<Self> {
         match item {
@@ -179,7 +179,7 @@ impl sealed::FromItem for Delivery {
     }
 }
 
-impl Answer for Option<Delivery> {}
+impl PromiseValue for Option<Delivery> {}
 impl sealed::FromItem for Option<Delivery> {
     fn from_item(item: Item, client: &mut Client) -> Result<Self> {
         match item {

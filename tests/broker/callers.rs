@@ -81,7 +81,7 @@ fn shown<T>(result: Result<T>) -> String {
 }
 
 /// What a promise comes to.
-fn end<T: puka::Answer>(client: &mut Client, promise: Promise<T>) -> String {
+fn end<T: puka::PromiseValue>(client: &mut Client, promise: Promise<T>) -> String {
     match client.wait_timeout(promise, LIMIT) {
         Ok(Some(_)) => "ok".into(),
         Ok(None) => "nothing".into(),
@@ -178,7 +178,7 @@ fn after_many(client: &mut Client, world: &mut World) -> String {
 }
 
 /// What a callback is told at once.
-fn told<T: puka::Answer>(client: &mut Client, promise: Promise<T>) -> String {
+fn told<T: puka::PromiseValue>(client: &mut Client, promise: Promise<T>) -> String {
     let told = Arc::new(Mutex::new(String::from("nothing")));
     let slot = Arc::clone(&told);
     promise.then(client, move |_, _, result| {
@@ -203,7 +203,7 @@ fn handle(client: &mut Client, _: &mut World) -> String {
         Ok(handle) => handle,
         Err(error) => return name(&error),
     };
-    if let Err(error) = handle.call(move |_| *slot.lock().unwrap() = "ok") {
+    if let Err(error) = handle.run(move |_| *slot.lock().unwrap() = "ok") {
         return name(&error);
     }
     client.run_any_callbacks();
@@ -415,7 +415,7 @@ fn set_off(client: &mut Client, queue: &str) {
         client.queue_declare(queue);
         client.basic_publish("", queue, vec![0; 100_000]);
     }
-    client.handle().unwrap().call(|_| {}).unwrap();
+    client.handle().unwrap().run(|_| {}).unwrap();
 }
 
 #[test]
@@ -503,7 +503,7 @@ fn a_callback_that_panics_leaves_the_client_whole() {
         .then(&mut session, |_, _, _| panic!("waited for"));
     assert_eq!(panic_of(|| drop(session.wait(get))), "waited for");
 
-    session.handle().unwrap().call(|_| panic!("a job")).unwrap();
+    session.handle().unwrap().run(|_| panic!("a job")).unwrap();
     assert_eq!(panic_of(|| session.run_any_callbacks()), "a job");
 
     // The delivery of the panic is the broker's again with the consumer's channel.

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use puka::{Broken, Client, ClientOptions, Error};
+use puka::{Client, ClientOptions, Disconnect, Error};
 
 use crate::support::{LIMIT, Session, url};
 
@@ -265,7 +265,7 @@ fn an_unknown_vhost_is_not_allowed() {
 fn a_name_that_means_nothing_is_an_error_of_the_promise() {
     let error = connect_error("amqp://no-such-host.invalid/", ClientOptions::new());
     assert!(
-        matches!(error, Error::ConnectionBroken(Broken::Resolve { .. })),
+        matches!(error, Error::ConnectionBroken(Disconnect::Resolve { .. })),
         "{error}"
     );
     assert!(error.is_connection_broken());
@@ -278,7 +278,7 @@ fn a_refused_connection_names_the_address() {
     drop(listener);
     let error = connect_error(&format!("amqp://{address}/"), ClientOptions::new());
     assert!(
-        matches!(error, Error::ConnectionBroken(Broken::Connect(_))),
+        matches!(error, Error::ConnectionBroken(Disconnect::Connect(_))),
         "{error}"
     );
     assert!(error.to_string().contains(&address.to_string()), "{error}");
@@ -295,7 +295,7 @@ fn a_peer_that_says_nothing_is_given_up_in_time() {
         ClientOptions::new().connect_timeout(limit),
     );
     assert!(
-        matches!(error, Error::ConnectionBroken(Broken::TimedOut { .. })),
+        matches!(error, Error::ConnectionBroken(Disconnect::TimedOut { .. })),
         "{error}"
     );
     assert!(begun.elapsed() >= limit && begun.elapsed() < LIMIT);

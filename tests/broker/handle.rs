@@ -41,7 +41,7 @@ fn nothing_is_lost_with_eight_threads_calling_at_once() {
                             },
                         );
                     };
-                    handle.call(publish).unwrap();
+                    handle.run(publish).unwrap();
                 }
             })
         })
@@ -66,7 +66,7 @@ fn a_loop_that_sleeps_is_woken_up_and_ended() {
     session
         .handle()
         .unwrap()
-        .call(move |_| sender.send(()).unwrap())
+        .run(move |_| sender.send(()).unwrap())
         .unwrap();
     session.loop_forever().unwrap();
     breaker.join().unwrap();
@@ -113,7 +113,7 @@ fn worker_threads_acknowledge_through_the_handle() {
                         return;
                     };
                     handle
-                        .call(move |client| client.basic_ack(delivery).unwrap())
+                        .run(move |client| client.basic_ack(delivery).unwrap())
                         .unwrap();
                 }
             })
@@ -148,10 +148,10 @@ fn a_handle_outlives_its_client_and_says_so() {
     let mut client = Client::new("amqp:///").unwrap();
     let handle = client.handle().unwrap();
     let (sender, dropped) = channel::<()>();
-    handle.call(move |_| sender.send(()).unwrap()).unwrap();
+    handle.run(move |_| sender.send(()).unwrap()).unwrap();
     drop(client);
     assert!(dropped.recv().is_err());
-    assert!(matches!(handle.call(|_| ()), Err(Error::ClientGone)));
+    assert!(matches!(handle.run(|_| ()), Err(Error::ClientGone)));
     assert!(matches!(handle.loop_break(), Err(Error::ClientGone)));
 }
 
@@ -160,10 +160,8 @@ fn a_call_that_the_client_has_not_run_goes_with_it() {
     let mut client = Client::new(&crate::support::url()).unwrap();
     let handle = client.handle().unwrap();
     let (sender, ran) = channel();
-    handle
-        .call(move |_| sender.send("it ran").unwrap())
-        .unwrap();
+    handle.run(move |_| sender.send("it ran").unwrap()).unwrap();
     drop(client);
     assert!(ran.recv().is_err());
-    assert!(matches!(handle.call(|_| {}), Err(Error::ClientGone)));
+    assert!(matches!(handle.run(|_| {}), Err(Error::ClientGone)));
 }

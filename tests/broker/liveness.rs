@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use puka::{Broken, ClientOptions, Consume, Error};
+use puka::{ClientOptions, Consume, Disconnect, Error};
 
 use crate::support::{Broker, LIMIT, Session};
 
@@ -24,7 +24,9 @@ const LONG: Duration = Duration::from_secs(5);
 
 #[test]
 fn with_a_keeper_a_consumer_crunches_for_many_heartbeats_and_acks() {
-    let options = ClientOptions::new().heartbeat(HEARTBEAT).keeper(true);
+    let options = ClientOptions::new()
+        .heartbeat(HEARTBEAT)
+        .background_heartbeats(true);
     let mut session = Session::with(options);
     assert_eq!(session.connected().unwrap().heartbeat, HEARTBEAT);
     let queue = session.queue();
@@ -64,7 +66,7 @@ fn a_program_that_neglects_its_heartbeats_is_told_so() {
         .wait(&mut session)
         .unwrap_err();
     match error {
-        Error::ConnectionBroken(Broken::Away { away, interval }) => {
+        Error::ConnectionBroken(Disconnect::ProgramAway { away, interval }) => {
             assert!(away >= LONG && interval == Duration::from_secs(1));
         }
         error => panic!("{error}"),
@@ -112,7 +114,10 @@ fn a_broker_that_stops_is_noticed_while_waiting_and_while_writing() {
             session.wait_timeout(consumer, LIMIT).unwrap_err()
         };
         assert!(
-            matches!(error.cause(), Error::ConnectionBroken(Broken::Heartbeat(_))),
+            matches!(
+                error.cause(),
+                Error::ConnectionBroken(Disconnect::BrokerSilent(_))
+            ),
             "{error}"
         );
         broker.resume();

@@ -3,7 +3,7 @@
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use puka::{Broken, ClientOptions, Error};
+use puka::{ClientOptions, Disconnect, Error};
 
 use crate::support::{Broker, LIMIT, Session};
 
@@ -90,7 +90,7 @@ fn a_broker_that_falls_silent_is_given_up_after_two_heartbeats() {
     let error = session.wait_timeout(consumer, LIMIT).unwrap_err();
     broker.resume();
     assert!(
-        matches!(error, Error::ConnectionBroken(Broken::Heartbeat(_))),
+        matches!(error, Error::ConnectionBroken(Disconnect::BrokerSilent(_))),
         "{error}"
     );
     assert!(begun.elapsed() > Duration::from_millis(900));

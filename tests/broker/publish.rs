@@ -193,7 +193,7 @@ fn publishes_before_a_refused_one_never_claim_what_is_not_known() {
 
 #[test]
 fn without_resending_later_publishes_say_that_they_were_not_sent() {
-    let mut session = Session::with(ClientOptions::new().resend(false));
+    let mut session = Session::with(ClientOptions::new().resend_after_refusal(false));
     let queue = session.queue();
     let wrong = session.basic_publish("puka-wrong-exchange", "", "wrong");
     let later = session.basic_publish("", &queue, "later");

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use puka::{Broken, Client, ClientOptions, Error};
+use puka::{Client, ClientOptions, Disconnect, Error};
 
 use crate::support::{
     End, assert_usable, body, client_in_trouble, client_of, close, connect_error, header, long,
@@ -41,7 +41,7 @@ fn a_login_that_stops_anywhere_is_given_up_in_time() {
                     peer.end(End::Silence);
                 });
                 match connect_error(&mut client) {
-                    Error::ConnectionBroken(Broken::TimedOut { what, limit: told }) => {
+                    Error::ConnectionBroken(Disconnect::TimedOut { what, limit: told }) => {
                         assert_eq!((what, told), ("connecting", limit), "{case}");
                     }
                     error => panic!("{case}: {error}"),
@@ -63,10 +63,10 @@ fn a_login_may_be_cut_off_anywhere() {
             });
             let error = connect_error(&mut client);
             let as_it_was = match (&error, end) {
-                (Error::ConnectionBroken(Broken::Eof), End::Eof) => true,
-                (Error::ConnectionBroken(Broken::Io(_)), End::Reset) => true,
+                (Error::ConnectionBroken(Disconnect::Eof), End::Eof) => true,
+                (Error::ConnectionBroken(Disconnect::Io(_)), End::Reset) => true,
                 // That comes as early as the connection does.
-                (Error::ConnectionBroken(Broken::Connect(_)), End::Reset) => count == 0,
+                (Error::ConnectionBroken(Disconnect::Connect(_)), End::Reset) => count == 0,
                 _ => false,
             };
             assert!(as_it_was, "{case}, {end:?}: {error}");
@@ -132,7 +132,7 @@ fn a_close_that_is_not_answered_is_given_up_in_time() {
     });
     result_of(&mut client, Client::connect).unwrap();
     match result_of(&mut client, Client::close).unwrap_err() {
-        Error::ConnectionBroken(Broken::TimedOut { what, limit: told }) => {
+        Error::ConnectionBroken(Disconnect::TimedOut { what, limit: told }) => {
             assert_eq!((what, told), ("closing", limit));
         }
         error => panic!("{error}"),

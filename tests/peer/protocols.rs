@@ -87,7 +87,7 @@ fn a_server_of_another_protocol_is_named_however_it_leaves() {
 mod tls {
     use std::time::Duration;
 
-    use puka::{Broken, Client, TlsFailure, TlsOptions};
+    use puka::{Client, Disconnect, TlsFailure, TlsOptions};
 
     use super::*;
     use crate::support::{Peer, listen};
@@ -125,7 +125,7 @@ mod tls {
                 // The same client may try again.
                 for _ in 0..2 {
                     match connect_error(&mut client) {
-                        Error::ConnectionBroken(Broken::Tls(failure)) => {
+                        Error::ConnectionBroken(Disconnect::Tls(failure)) => {
                             assert!(fits(&failure), "{case}, {end:?}: {failure}");
                         }
                         error => panic!("{case}, {end:?}: {error}"),
@@ -150,7 +150,7 @@ mod tls {
             });
             for _ in 0..2 {
                 match connect_error(&mut client) {
-                    Error::ConnectionBroken(Broken::TimedOut { what, limit: told }) => {
+                    Error::ConnectionBroken(Disconnect::TimedOut { what, limit: told }) => {
                         assert_eq!((what, told), ("connecting", limit));
                     }
                     error => panic!("{error}"),

@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-use puka::{Broken, Client, ClientOptions, Error};
+use puka::{Client, ClientOptions, Disconnect, Error};
 
 use crate::support::{
     BODY, Busy, End, LIMIT, assert_usable, body, client_in_trouble, deliver, header, method,
@@ -76,8 +76,10 @@ fn a_peer_that_falls_silent_is_noticed_wherever_it_does() {
                     result(client, busy.published[0]).unwrap_err(),
                 ];
                 for error in errors {
-                    let is_it =
-                        matches!(error.cause(), Error::ConnectionBroken(Broken::Heartbeat(_)));
+                    let is_it = matches!(
+                        error.cause(),
+                        Error::ConnectionBroken(Disconnect::BrokerSilent(_))
+                    );
                     assert!(is_it, "{case}: {error}");
                 }
                 assert_usable(client, case);
@@ -105,7 +107,7 @@ fn reads_that_bring_nothing_are_no_sign_of_life() {
     }
     let error = result(&mut client, never).unwrap_err();
     assert!(
-        matches!(error, Error::ConnectionBroken(Broken::Heartbeat(_))),
+        matches!(error, Error::ConnectionBroken(Disconnect::BrokerSilent(_))),
         "{error}"
     );
     assert_usable(&mut client, "after a silence");

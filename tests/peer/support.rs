@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use puka::{Answer, Broken, Client, ClientOptions, Delivery, Error, Promise, Result};
+use puka::{Client, ClientOptions, Delivery, Disconnect, Error, Promise, PromiseValue, Result};
 use socket2::SockRef;
 
 /// Longer than anything takes that will ever come.
@@ -485,14 +485,14 @@ impl Busy {
 }
 
 /// What a promise comes to, which it has to in time.
-pub(crate) fn result<T: Answer>(client: &mut Client, promise: Promise<T>) -> Result<T> {
+pub(crate) fn result<T: PromiseValue>(client: &mut Client, promise: Promise<T>) -> Result<T> {
     let begun = Instant::now();
     client
         .wait_timeout(promise, LIMIT)
         .map(|result| result.unwrap_or_else(|| panic!("nothing in {:?}", begun.elapsed())))
 }
 
-pub(crate) fn result_of<T: Answer>(
+pub(crate) fn result_of<T: PromiseValue>(
     client: &mut Client,
     ask: impl FnOnce(&mut Client) -> Promise<T>,
 ) -> Result<T> {
@@ -510,7 +510,8 @@ fn connect_in_time(client: &mut Client, case: &str) {
     loop {
         match result_of(client, Client::connect) {
             Ok(_) => break,
-            Err(Error::ConnectionBroken(Broken::TimedOut { .. })) if Instant::now() < until => {}
+            Err(Error::ConnectionBroken(Disconnect::TimedOut { .. })) if Instant::now() < until => {
+            }
             Err(error) => panic!("{case}: connecting again: {error}"),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use puka::{Broken, Client, ClientOptions, Consume, Error, Handle, Promise};
+use puka::{Client, ClientOptions, Consume, Disconnect, Error, Handle, Promise};
 
 use crate::support::{
     BODY, End, LIMIT, Peer, body, client_of, deliver, header, method, open_ok, result, result_of,
@@ -237,7 +237,9 @@ fn a_wait_that_finds_its_result_ready_keeps_the_heartbeats() {
 
 #[test]
 fn the_keeper_keeps_a_connection_on_which_nothing_was_written_yet() {
-    let options = ClientOptions::new().heartbeat(1).keeper(true);
+    let options = ClientOptions::new()
+        .heartbeat(1)
+        .background_heartbeats(true);
     let (mut client, heard) = client(options, 1, FEW);
     for _ in 0..3 {
         assert_eq!(heard.recv_timeout(LIMIT), Ok(Heard::Heartbeat));
@@ -344,7 +346,10 @@ fn the_end_is_seen_while_reading_is_paused() {
             }
             let error = client.wait(other).unwrap_err();
             assert!(
-                matches!(error, Error::ConnectionBroken(Broken::Eof | Broken::Io(_))),
+                matches!(
+                    error,
+                    Error::ConnectionBroken(Disconnect::Eof | Disconnect::Io(_))
+                ),
                 "{error}"
             );
             // What has come is there, and then the end.
@@ -418,7 +423,7 @@ fn what_a_handle_was_asked_before_the_end_is_done_before_it() {
                 let delivery = delivery.unwrap();
                 let last = delivery.delivery_tag() == FEW.count;
                 handle
-                    .call(move |client| client.basic_ack(delivery).unwrap())
+                    .run(move |client| client.basic_ack(delivery).unwrap())
                     .unwrap();
                 if last {
                     client.loop_break();
@@ -457,7 +462,7 @@ fn what_a_handle_asks_for_where_no_loop_runs_ends_the_next_one() {
 fn jobs_without_end_do_not_keep_a_loop_from_its_own() {
     fn again(handle: &Handle) {
         let next = handle.clone();
-        handle.call(move |_| again(&next)).unwrap();
+        handle.run(move |_| again(&next)).unwrap();
     }
     within(LIMIT, || {
         let options = ClientOptions::new().heartbeat(1);
@@ -509,7 +514,7 @@ fn a_job_that_publishes_where_nobody_reads_is_bounded_too() {
         let (sender, done) = channel();
         let handle = client.handle().unwrap();
         handle
-            .call(move |client| {
+            .run(move |client| {
                 let mut most = 0;
                 for _ in 0..200 {
                     client.basic_publish("", "a", vec![b'x'; 10_000]);

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use crate::ClientOptions;
 use crate::connection::{Config, Connection, Event, Login, SLICES};
 use crate::types::client_options::AuthMechanism;
-use crate::types::error::{Broken, Error};
+use crate::types::error::{Disconnect, Error};
 use crate::types::recovery::Recovery;
 use broker::{Broker, Limits};
 use program::Program;
@@ -96,7 +96,7 @@ impl Simulation {
             heartbeat: if rng.percent(30) { 10 } else { 0 },
         };
         let recovers = rng.percent(50);
-        let mut options = ClientOptions::new().resend(rng.percent(80));
+        let mut options = ClientOptions::new().resend_after_refusal(rng.percent(80));
         if recovers {
             options = options.recovery(Recovery::new());
         }
@@ -330,7 +330,7 @@ impl Simulation {
             self.collect();
         }
         if self.to_client.is_empty() && self.broker.is_closed() && !self.connection.is_done() {
-            self.connection.handle_disconnect(Broken::Eof);
+            self.connection.handle_disconnect(Disconnect::Eof);
             self.collect();
         }
         self.see_to_the_end();
@@ -367,7 +367,7 @@ impl Simulation {
         let through = self.rng.below(self.to_client.len() + 1);
         self.read(through);
         if !self.connection.is_done() {
-            self.connection.handle_disconnect(Broken::Eof);
+            self.connection.handle_disconnect(Disconnect::Eof);
             self.collect();
         }
         if self.is_linked {
@@ -462,7 +462,7 @@ impl Simulation {
         while let Some(event) = self.connection.poll_event() {
             self.tell(|| format!("    {event:?}"));
             match event {
-                Event::Settled(promise, result) => {
+                Event::Resolved(promise, result) => {
                     self.program.settled(promise, result, &mut self.broker);
                 }
                 Event::Published { first, last } => {

@@ -242,7 +242,7 @@ impl Connection {
 
     /// Sends again what came after the refused publish, which had the tag `refused`; or fails it, if the user wants that.
     pub(crate) fn publish_again(&mut self, again: Vec<InFlight>, refused: u64, error: &Error) {
-        if !self.config.options.resend {
+        if !self.config.options.resend_after_refusal {
             for entry in again {
                 self.out.unpin(&entry.span);
                 self.settled(entry.promise, Err(lost(entry.sent_before, error)));

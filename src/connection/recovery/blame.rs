@@ -28,7 +28,7 @@ use crate::connection::channels::Role;
 use crate::connection::recovery::careful::Careful;
 use crate::connection::recovery::topology::StepKey;
 use crate::connection::requests::Request;
-use crate::types::error::{Broken, Error};
+use crate::types::error::{Disconnect, Error};
 
 /// So many dying connections in a row make a suspect, if the broker has said that something is wrong; and if it has not.
 /// Where it has, so many with nothing else under way are a conviction, too.
@@ -258,7 +258,7 @@ impl Connection {
     fn is_suspicious(&self, error: &Error) -> bool {
         match error {
             Error::ConnectionForced(_) => false,
-            Error::ConnectionBroken(Broken::Eof | Broken::Io(_) | Broken::Tls(_)) => {
+            Error::ConnectionBroken(Disconnect::Eof | Disconnect::Io(_) | Disconnect::Tls(_)) => {
                 let sent_at = self.blame.sent_at;
                 sent_at.is_none_or(|at| self.now.saturating_duration_since(at) < PROMPT)
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::recovery::{consume, consume_ok, declare, recovering, restored};
 use super::script::{Script, channel_close, wire_declare_ok};
 use crate::connection::Request;
-use crate::types::error::{Broken, Error};
+use crate::types::error::{Disconnect, Error};
 use crate::types::recovery::Restored;
 use crate::types::requests::{Consume, ExchangeDeclare, QueueDeclare};
 use crate::types::results::Outcome;
@@ -192,7 +192,7 @@ impl Deadly {
             };
             script.send(0, close);
         } else {
-            script.disconnect(Broken::Eof);
+            script.disconnect(Disconnect::Eof);
         }
         script.output.clear();
         script.reconnect();
@@ -384,7 +384,7 @@ fn losses_that_are_nobodys_fault_convict_nobody() {
         script.output.clear();
         script.reconnect();
         assert!(script.methods().contains(&"1 basic.publish".to_owned()));
-        script.disconnect(Broken::Heartbeat(Duration::from_secs(10)));
+        script.disconnect(Disconnect::BrokerSilent(Duration::from_secs(10)));
         script.output.clear();
         script.reconnect();
     }

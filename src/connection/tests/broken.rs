@@ -8,7 +8,7 @@ use super::script::{
 };
 use crate::ClientOptions;
 use crate::connection::Request;
-use crate::types::error::{Broken, Error};
+use crate::types::error::{Disconnect, Error};
 use crate::types::message::Message;
 use crate::types::requests::{Consume, Get};
 use crate::types::results::Outcome;
@@ -395,11 +395,11 @@ fn a_lost_socket_tells_what_was_not_sent_from_what_may_have_arrived() {
         script.publish("", "a", vec![b'x'; 100_000]),
     ];
     let waiting = script.request(Request::Get(Get::new("waits")));
-    script.disconnect(Broken::Eof);
+    script.disconnect(Disconnect::Eof);
     for promise in [consumer, declared, got, waiting] {
         assert_matches!(
             script.result(promise),
-            Some(Err(Error::ConnectionBroken(Broken::Eof)))
+            Some(Err(Error::ConnectionBroken(Disconnect::Eof)))
         );
     }
     for promise in [published, partly] {
@@ -420,7 +420,7 @@ fn a_lost_socket_tells_what_was_not_sent_from_what_may_have_arrived() {
         Some(Error::ConnectionBroken(_))
     );
     // A second time changes nothing.
-    script.disconnect(Broken::Eof);
+    script.disconnect(Disconnect::Eof);
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn a_socket_lost_before_the_opening_fails_connect_and_all_that_waits() {
     let mut script = Script::new(ClientOptions::new());
     let declared = script.declare("a");
     let published = script.publish("", "a", "b");
-    script.disconnect(Broken::Eof);
+    script.disconnect(Disconnect::Eof);
     for promise in [super::script::CONNECT, declared] {
         assert_matches!(
             script.result(promise),
@@ -486,7 +486,7 @@ fn two_intervals_of_silence_are_the_end() {
     script.pass(SECOND);
     assert_matches!(
         script.result(declared),
-        Some(Err(Error::ConnectionBroken(Broken::Heartbeat(silence)))) if silence == 20 * SECOND
+        Some(Err(Error::ConnectionBroken(Disconnect::BrokerSilent(silence)))) if silence == 20 * SECOND
     );
     assert!(script.connection.is_over());
     assert_eq!(script.connection.poll_timeout(), None);
@@ -596,7 +596,7 @@ fn a_socket_lost_before_the_close_ok_fails_the_close() {
     let mut script = Script::connected();
     let close = script.close();
     script.write(usize::MAX);
-    script.disconnect(Broken::Eof);
+    script.disconnect(Disconnect::Eof);
     assert_matches!(script.result(close), Some(Err(Error::ConnectionBroken(_))));
 }
 
@@ -626,7 +626,7 @@ fn what_was_published_before_close_goes_out_before_it() {
 #[test]
 fn a_publish_after_the_end_holds_nothing() {
     let mut script = Script::connected();
-    script.disconnect(Broken::Eof);
+    script.disconnect(Disconnect::Eof);
     let published = script.publish("", "a", "hello");
     assert_matches!(script.result(published), Some(Err(_)));
     assert_eq!(script.connection.buffered(), 0);
@@ -645,7 +645,7 @@ fn a_publish_to_be_sent_again_counts_as_unsent_until_its_first_byte_goes_out() {
     );
     // channel.close-ok, channel.open and confirm.select, and nothing after.
     script.write(12 + 13 + 13);
-    script.disconnect(Broken::Eof);
+    script.disconnect(Disconnect::Eof);
     assert_matches!(script.result(again), Some(Err(Error::NotSent(_))));
 }
 

@@ -192,7 +192,7 @@ fn a_turn_ends_with_its_connection() {
         if closes {
             script.close();
         } else {
-            script.disconnect(crate::types::error::Broken::Heartbeat(HOUR));
+            script.disconnect(crate::types::error::Disconnect::BrokerSilent(HOUR));
             script.connection.restart();
         }
         script.live(Duration::from_secs(30));

@@ -612,7 +612,7 @@ fn a_message_sent_in_part_may_be_the_refused_one() {
 
 #[test]
 fn without_resend_later_ones_fail_as_not_sent() {
-    let mut script = publishing_with(ClientOptions::new().resend(false));
+    let mut script = publishing_with(ClientOptions::new().resend_after_refusal(false));
     let (promises, _) = publish_all(&mut script, &["a", "bad", "b", "c"]);
     script.send(1, channel_close(404, NO_EXCHANGE));
     script.expect(1, ChannelCloseOk {});

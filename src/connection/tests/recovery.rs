@@ -635,7 +635,7 @@ fn without_recovery_nothing_is_kept() {
     let mut script = Script::connected();
     let published = script.publish("", "q", "1");
     script.methods();
-    script.disconnect(crate::types::error::Broken::Eof);
+    script.disconnect(crate::types::error::Disconnect::Eof);
     assert!(script.connection.is_over());
     assert_matches!(
         script.result(published),

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use crate::ClientOptions;
 use crate::connection::{Config, Connection, Event, Login, Request, SLICES, Sending, Settle};
 use crate::types::client_options::AuthMechanism;
-use crate::types::error::{Broken, Result};
+use crate::types::error::{Disconnect, Result};
 use crate::types::message::{Delivery, Message};
 use crate::types::recovery::{ConnectionEvent, Recovery};
 use crate::types::requests::{ConsumeMulti, QueueDeclare};
@@ -115,7 +115,7 @@ impl Script {
 
     /// The socket is lost.
     pub(super) fn lose(&mut self) {
-        self.disconnect(Broken::Eof);
+        self.disconnect(Disconnect::Eof);
         assert!(self.connection.is_suspended());
         self.output.clear();
     }
@@ -208,7 +208,7 @@ impl Script {
         self.collect();
     }
 
-    pub(super) fn disconnect(&mut self, broken: Broken) {
+    pub(super) fn disconnect(&mut self, broken: Disconnect) {
         self.connection.set_time(self.now);
         self.connection.handle_disconnect(broken);
         self.collect();
@@ -474,7 +474,7 @@ impl Script {
         while let Some(event) = self.connection.poll_event() {
             self.events.push(format!("{event:?}"));
             match event {
-                Event::Settled(promise, result) => self.set_result(promise, result),
+                Event::Resolved(promise, result) => self.set_result(promise, result),
                 Event::Published { first, last } => {
                     for promise in first..=last {
                         self.set_result(promise, Ok(Outcome::Published));

@@ -160,7 +160,7 @@ fn a_session_that_ends_anywhere_leaves_no_promise_open() {
         let mut script = client();
         script.send_bytes(&session[..cut]);
         script.write(usize::MAX);
-        script.disconnect(crate::types::error::Broken::Eof);
+        script.disconnect(crate::types::error::Disconnect::Eof);
         for promise in 1..=RETURNED {
             assert!(
                 script.result(promise).is_some(),

@@ -237,7 +237,7 @@ fn a_broker_that_ignores_the_prefetch_is_counted() {
     let given = script.deliveries(CONSUMER);
     script.ack(&given[0]).unwrap();
     assert_eq!(held(&script), 0);
-    script.disconnect(crate::types::error::Broken::Eof);
+    script.disconnect(crate::types::error::Disconnect::Eof);
     assert_eq!(held(&script), 0);
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::lane::Lane;
 use crate::net::clock::Clock;
-use crate::types::error::Broken;
+use crate::types::error::Disconnect;
 
 /// A heartbeat more often than that serves nobody.
 const EVERY_MIN: Duration = Duration::from_millis(1);
@@ -24,7 +24,7 @@ pub(super) struct State {
     clock: Clock,
     pub(super) lane: Lane,
     /// Why the keeper gave up; the client hears it when it writes next.
-    pub(super) failure: Option<Broken>,
+    pub(super) failure: Option<Disconnect>,
     keeper: Option<Keeper>,
 }
 
@@ -52,7 +52,7 @@ impl Shared {
             let mut state = poisoned.into_inner();
             // Nobody knows how much was written.
             state.failure.get_or_insert_with(|| {
-                Broken::Io(Arc::new(io::Error::other(
+                Disconnect::Io(Arc::new(io::Error::other(
                     "a thread panicked while it wrote",
                 )))
             });
@@ -142,7 +142,7 @@ impl State {
                 Ok(false) => {}
                 Err(error) => {
                     log::debug!("the keeper cannot write: {error}");
-                    self.failure = Some(Broken::Io(Arc::new(error)));
+                    self.failure = Some(Disconnect::Io(Arc::new(error)));
                     return None;
                 }
             }

@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::net::clock::Clock;
-use crate::types::error::Broken;
+use crate::types::error::Disconnect;
 use keeper::Shared;
 use stream::Endpoint;
 
@@ -83,7 +83,11 @@ impl Transport {
     }
 
     /// Begins a TLS session, before anything is written. The server must have this name, unless `config` has one.
-    pub(crate) fn secure(&mut self, config: &TlsConfig, server_name: &str) -> Result<(), Broken> {
+    pub(crate) fn secure(
+        &mut self,
+        config: &TlsConfig,
+        server_name: &str,
+    ) -> Result<(), Disconnect> {
         let session = tls::Session::new(config, server_name)?;
         self.shared.lock().lane.session = Some(session);
         self.is_secure = true;
@@ -91,7 +95,7 @@ impl Transport {
     }
 
     /// Reads once, into one buffer and then the other.
-    pub(crate) fn read(&mut self, buffers: [&mut [u8]; 2]) -> Result<ReadOutcome, Broken> {
+    pub(crate) fn read(&mut self, buffers: [&mut [u8]; 2]) -> Result<ReadOutcome, Disconnect> {
         let mut shared = self.shared.lock();
         let outcome = match &mut shared.lane.session {
             Some(session) => session.read(&mut self.endpoint, buffers)?,
@@ -117,7 +121,7 @@ impl Transport {
         &mut self,
         slices: &[IoSlice<'_>],
         more: bool,
-    ) -> Result<Option<usize>, Broken> {
+    ) -> Result<Option<usize>, Disconnect> {
         self.endpoint.set_more(more);
         let mut shared = self.shared.lock();
         let result = match &shared.failure {
@@ -125,7 +129,7 @@ impl Transport {
             None => shared
                 .lane
                 .write(&mut self.endpoint, slices)
-                .map_err(|error| Broken::Io(Arc::new(error))),
+                .map_err(|error| Disconnect::Io(Arc::new(error))),
         };
         match result {
             Ok(count) => {

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, Write};
 
 use super::ReadOutcome;
 use super::stream::Endpoint;
-use crate::types::error::Broken;
+use crate::types::error::Disconnect;
 use crate::types::tls_options::TlsOptions;
 
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ impl TlsConfig {
 pub(super) enum Session {}
 
 impl Session {
-    pub(super) fn new(config: &TlsConfig, _: &str) -> Result<Self, Broken> {
+    pub(super) fn new(config: &TlsConfig, _: &str) -> Result<Self, Disconnect> {
         match *config {}
     }
 
@@ -31,7 +31,7 @@ impl Session {
         &mut self,
         _: &mut Endpoint,
         _: [&mut [u8]; 2],
-    ) -> Result<ReadOutcome, Broken> {
+    ) -> Result<ReadOutcome, Disconnect> {
         match *self {}
     }
 
@@ -51,7 +51,7 @@ impl Session {
         match *self {}
     }
 
-    pub(super) fn explain(&mut self, _: &mut Endpoint, _: Broken) -> Broken {
+    pub(super) fn explain(&mut self, _: &mut Endpoint, _: Disconnect) -> Disconnect {
         match *self {}
     }
 

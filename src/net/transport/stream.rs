@@ -18,7 +18,7 @@ use super::lane::would_block;
 #[cfg(target_os = "linux")]
 use super::watch;
 use super::watch::Peer;
-use crate::types::error::Broken;
+use crate::types::error::Disconnect;
 
 /// A stream to run a connection over, in place of the client's own TCP socket: a [`mio::net::UnixStream`], a
 /// [`mio::net::TcpStream`] that is connected already, or a type of one's own. Whatever has these traits is one.
@@ -168,13 +168,13 @@ impl Endpoint {
     }
 
     /// Reads once, into one buffer and then the other.
-    pub(super) fn read_once(&mut self, buffers: [&mut [u8]; 2]) -> Result<ReadOutcome, Broken> {
+    pub(super) fn read_once(&mut self, buffers: [&mut [u8]; 2]) -> Result<ReadOutcome, Disconnect> {
         let room: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         let result = match buffers {
             [[], one] | [one, []] => self.read(one),
             buffers => self.read_vectored(&mut buffers.map(IoSliceMut::new)),
         };
-        match would_block(result).map_err(|error| Broken::Io(Arc::new(error)))? {
+        match would_block(result).map_err(|error| Disconnect::Io(Arc::new(error)))? {
             None => Ok(ReadOutcome::WouldBlock),
             Some(0) => Ok(ReadOutcome::Eof),
             // Of a user's own stream nobody knows.

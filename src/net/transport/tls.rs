@@ -18,7 +18,7 @@ pub(crate) use config::TlsConfig;
 use super::ReadOutcome;
 use super::lane::would_block;
 use super::stream::{Endpoint, retry};
-use crate::types::error::Broken;
+use crate::types::error::Disconnect;
 use crate::types::tls_failure::TlsFailure;
 
 /// How many bytes the session takes before they are out.
@@ -40,7 +40,7 @@ pub(super) struct Session {
     /// Whether the handshake is done.
     up: bool,
     /// The end of what can be read, and why.
-    end: Option<Broken>,
+    end: Option<Disconnect>,
 }
 
 impl fmt::Debug for Session {
@@ -54,7 +54,7 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// Begins a session with the server of this name.
-    pub(super) fn new(config: &TlsConfig, host: &str) -> Result<Self, Broken> {
+    pub(super) fn new(config: &TlsConfig, host: &str) -> Result<Self, Disconnect> {
         let name = config.server_name.as_deref().unwrap_or(host);
         let server = ServerName::try_from(name.to_owned()).map_err(|_| {
             TlsFailure::Other(format!("{name:?} is no name that a certificate could have"))
@@ -63,7 +63,7 @@ impl Session {
             .and_then(|server| {
                 ClientConnection::new(config.config.clone(), server).map_err(failure::of)
             })
-            .map_err(Broken::Tls)?;
+            .map_err(Disconnect::Tls)?;
         connection.set_buffer_limit(Some(WRITE_LIMIT));
         Ok(Self {
             connection,
@@ -80,7 +80,7 @@ impl Session {
         &mut self,
         socket: &mut Endpoint,
         buffers: [&mut [u8]; 2],
-    ) -> Result<ReadOutcome, Broken> {
+    ) -> Result<ReadOutcome, Disconnect> {
         let outcome = self.read_until(socket, buffers);
         // A write that fails does so again where its failure is looked at.
         let _ = self.flush(socket);
@@ -91,7 +91,7 @@ impl Session {
         &mut self,
         socket: &mut Endpoint,
         mut buffers: [&mut [u8]; 2],
-    ) -> Result<ReadOutcome, Broken> {
+    ) -> Result<ReadOutcome, Disconnect> {
         let mut count = 0;
         loop {
             for buffer in &mut buffers {
@@ -111,7 +111,7 @@ impl Session {
                 return Ok(ReadOutcome::Bytes(count));
             }
             match &self.end {
-                Some(Broken::Eof) => return Ok(ReadOutcome::Eof),
+                Some(Disconnect::Eof) => return Ok(ReadOutcome::Eof),
                 Some(broken) => return Err(broken.clone()),
                 None => {}
             }
@@ -130,7 +130,7 @@ impl Session {
         while count < buffer.len() {
             match self.connection.reader().read(&mut buffer[count..]) {
                 Ok(0) => {
-                    self.end.get_or_insert(Broken::Eof);
+                    self.end.get_or_insert(Disconnect::Eof);
                     break;
                 }
                 Ok(taken) => count += taken,
@@ -145,21 +145,21 @@ impl Session {
     fn receive(&mut self, socket: &mut Endpoint) -> bool {
         match would_block(retry(|| socket.read(&mut self.received))) {
             Ok(None) => return false,
-            Ok(Some(0)) if self.up => self.end = Some(Broken::Eof),
+            Ok(Some(0)) if self.up => self.end = Some(Disconnect::Eof),
             Ok(Some(0)) => {
                 let text = "the peer closed the socket during the handshake";
-                self.end = Some(Broken::Tls(TlsFailure::Other(text.into())));
+                self.end = Some(Disconnect::Tls(TlsFailure::Other(text.into())));
             }
             Ok(Some(count)) => {
                 self.unused = 0..count;
                 let first = self.received.first();
                 // A session begins with a handshake record (22), or with an alert (21).
                 if !self.heard && !matches!(first, Some(21 | 22)) {
-                    self.end = Some(Broken::Tls(TlsFailure::NotTls));
+                    self.end = Some(Disconnect::Tls(TlsFailure::NotTls));
                 }
                 self.heard = true;
             }
-            Err(error) => self.end = Some(Broken::Io(Arc::new(error))),
+            Err(error) => self.end = Some(Disconnect::Io(Arc::new(error))),
         }
         true
     }
@@ -177,9 +177,9 @@ impl Session {
             });
         match result {
             // It takes nothing after the peer's goodbye.
-            Ok(0) => self.end = Some(Broken::Eof),
+            Ok(0) => self.end = Some(Disconnect::Eof),
             Ok(_) => {}
-            Err(failure) => self.end = Some(Broken::Tls(failure)),
+            Err(failure) => self.end = Some(Disconnect::Tls(failure)),
         }
         if !self.up && !self.connection.is_handshaking() {
             self.up = true;
@@ -195,7 +195,7 @@ impl Session {
 
     /// How many bytes the session takes, to go out with [`flush`](Self::flush).
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if let Some(Broken::Tls(failure)) = &self.end {
+        if let Some(Disconnect::Tls(failure)) = &self.end {
             return Err(io::Error::other(failure.clone()));
         }
         self.connection.writer().write_vectored(slices)
@@ -222,12 +222,12 @@ impl Session {
     }
 
     /// What the peer said before the socket failed, if it did: that tells more.
-    pub(super) fn explain(&mut self, socket: &mut Endpoint, broken: Broken) -> Broken {
+    pub(super) fn explain(&mut self, socket: &mut Endpoint, broken: Disconnect) -> Disconnect {
         let mut unread = vec![0; RECEIVE];
         for _ in 0..LAST_READS {
             match self.read_until(socket, [&mut unread, &mut []]) {
                 Ok(ReadOutcome::Bytes(_)) => {}
-                Err(failure @ Broken::Tls(_)) => return failure,
+                Err(failure @ Disconnect::Tls(_)) => return failure,
                 _ => break,
             }
         }

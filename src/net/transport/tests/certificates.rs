@@ -16,7 +16,7 @@ fn failure(server: Server, options: &TlsOptions) -> TlsFailure {
     drop(client);
     server.peer.join().unwrap();
     match error {
-        Broken::Tls(failure) => failure,
+        Disconnect::Tls(failure) => failure,
         error => panic!("{error:?}"),
     }
 }

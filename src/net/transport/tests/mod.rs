@@ -20,7 +20,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::{ReadOutcome, SocketOptions, Transport};
 use crate::net::clock::Clock;
-use crate::types::error::Broken;
+use crate::types::error::Disconnect;
 
 /// What does not happen in this time never will.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// Writes what is taken now.
-    fn write(&mut self, out: &mut &[u8]) -> Result<(), Broken> {
+    fn write(&mut self, out: &mut &[u8]) -> Result<(), Disconnect> {
         while !out.is_empty() {
             match self.transport.write(&[IoSlice::new(out)], false)? {
                 Some(count) if count > 0 => *out = &out[count..],
@@ -80,7 +80,7 @@ impl Client {
     }
 
     /// Reads what there is now; false at the end.
-    fn read(&mut self) -> Result<bool, Broken> {
+    fn read(&mut self) -> Result<bool, Disconnect> {
         loop {
             // An odd size, in two parts: neither TLS's records nor a socket's buffer end there.
             let (mut one, mut two) = ([0; 1000], vec![0; 50_001]);
@@ -96,12 +96,12 @@ impl Client {
     }
 
     /// Writes all of it, and reads until so much has come.
-    fn exchange(&mut self, mut out: &[u8], count: usize) -> Result<(), Broken> {
+    fn exchange(&mut self, mut out: &[u8], count: usize) -> Result<(), Disconnect> {
         loop {
             let before = self.received.len();
             self.write(&mut out)?;
             if !self.read()? {
-                return Err(Broken::Eof);
+                return Err(Disconnect::Eof);
             }
             let done = out.is_empty() && self.received.len() >= count;
             if done && !self.transport.wants_write() {
@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// Reads to the end.
-    fn drain(&mut self) -> Result<(), Broken> {
+    fn drain(&mut self) -> Result<(), Disconnect> {
         while self.read()? {
             self.wait();
         }

@@ -201,7 +201,7 @@ pub(super) struct Started<T> {
 
 impl<T> Started<T> {
     /// A client with a session, whose handshake is not done.
-    pub(super) fn connect(&self, options: &TlsOptions) -> Result<Client, Broken> {
+    pub(super) fn connect(&self, options: &TlsOptions) -> Result<Client, Disconnect> {
         let mut client = Client::connect(self.address);
         let config = TlsConfig::new(options).unwrap();
         client.transport.secure(&config, "localhost")?;

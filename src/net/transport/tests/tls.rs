@@ -74,7 +74,7 @@ fn the_peers_goodbye_is_the_end_and_what_came_before_it_comes_first() {
         });
         let mut client = server.connect(&pki.options()).unwrap();
         let end = client.exchange(b"", usize::MAX);
-        assert!(matches!(end, Err(Broken::Eof)), "{end:?}");
+        assert!(matches!(end, Err(Disconnect::Eof)), "{end:?}");
         assert!(client.received == pattern(100_000));
         assert!(!client.read().unwrap());
         drop(client);
@@ -144,7 +144,7 @@ fn a_refusal_is_heard_even_if_the_write_fails_first() {
         }
     };
     assert!(
-        matches!(error, Broken::Tls(TlsFailure::Refused(_))),
+        matches!(error, Disconnect::Tls(TlsFailure::Refused(_))),
         "{error:?}"
     );
 }
@@ -167,7 +167,7 @@ fn a_plain_peer_is_told_from_a_tls_one() {
         client.transport.secure(&config, "localhost").unwrap();
         let error = client.exchange(b"AMQP", 1).unwrap_err();
         assert!(
-            matches!(error, Broken::Tls(TlsFailure::NotTls)),
+            matches!(error, Disconnect::Tls(TlsFailure::NotTls)),
             "{error:?}"
         );
         peer.join().unwrap();
@@ -207,7 +207,7 @@ fn nonsense_in_a_session_is_an_error() {
     let mut client = server.connect(&pki.options()).unwrap();
     let error = client.exchange(b"", usize::MAX).unwrap_err();
     assert!(
-        matches!(error, Broken::Tls(TlsFailure::Other(_))),
+        matches!(error, Disconnect::Tls(TlsFailure::Other(_))),
         "{error:?}"
     );
     assert_eq!(client.received, b"before"[..]);
