@@ -5,131 +5,14 @@
 //! ignored, are made again. What goes on on a channel is decided elsewhere; here is only whose it is.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
-use super::consume::consumer::Consumer;
-use super::consume::unsettled::Unsettled;
-use super::incoming::content::Incoming;
-use super::recovery::blame::Item;
-use super::recovery::topology::Step;
-use super::requests::{Call, Request};
-use super::{Connection, Violation};
-use crate::types::error::Error;
-use crate::wire::{ChannelCloseOk, write_method};
-
-/// The channel of all publishes. It is opened with the first one, and never in the pool.
-pub(crate) const PUBLISHER: u16 = 1;
-
-/// What a channel is for, at the moment.
-#[derive(Debug)]
-pub(crate) enum Role {
-    /// In the pool.
-    Idle,
-    /// Calls under way, oldest first. The broker answers them in order.
-    Calls(VecDeque<Calling>),
-    /// Something that was there before a loss.
-    Replay(Step),
-    /// A message to another program, whose reply is for that promise.
-    Caller {
-        promise: u64,
-        deadline: Instant,
-        /// Whether the broker has surely handled the message.
-        is_handled: bool,
-    },
-    /// A call that was given up: what the broker has yet to say of its message is for nobody.
-    Expired {
-        promise: u64,
-    },
-    /// `basic.get` of that promise.
-    Get {
-        promise: u64,
-        no_ack: bool,
-    },
-    Consumer(Consumer),
-    /// A consumer was cancelled, and what nobody has read of it is about to go back to its queue. These tags are of
-    /// streams, in order.
-    Returning(Vec<u64>),
-    /// Deliveries are unsettled whose promise is over.
-    Settling,
-    Publisher,
-}
-
-impl Role {
-    /// Whether a delivery of that tag stays in its queue, which is a stream, whatever is said of it.
-    pub(super) fn keeps(&self, tag: u64) -> bool {
-        match self {
-            Self::Consumer(consumer) => consumer.queues.iter().any(|queue| queue.keeps(tag)),
-            Self::Returning(of_streams) => of_streams.binary_search(&tag).is_ok(),
-            _ => false,
-        }
-    }
-}
-
-/// A call under way.
-#[derive(Debug)]
-pub(crate) struct Calling {
-    pub(crate) promise: u64,
-    /// It may have to be made again.
-    pub(crate) request: Request,
-}
-
-/// A reply that the broker owes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expect {
-    OpenOk,
-    SelectOk,
-    Call(Call),
-    Get,
-    QosOk,
-    ConsumeOk,
-    /// Of a consumer that ends.
-    CancelOk,
-    /// Of a consumer that another, with a new prefetch, has replaced; the last one settles `basic_qos`'s promise.
-    Replaced(Option<u64>),
-    /// For `basic_recover`'s promise.
-    RecoverOk(u64),
-}
-
-#[derive(Debug)]
-pub(crate) struct Channel {
-    /// Unlike the number, never used again: it tells a delivery's channel from its successors.
-    pub(crate) epoch: u64,
-    pub(crate) role: Role,
-    /// Replies outstanding, oldest first. `consume-ok` may overtake others (the broker's queue sends it, not its
-    /// channel), so a reply is matched by its kind.
-    pub(crate) expect: VecDeque<Expect>,
-    /// The message whose frames are coming in.
-    pub(crate) incoming: Option<Incoming>,
-    /// Deliveries that want an acknowledgement.
-    pub(super) unsettled: Unsettled,
-    /// Whether replies to calls come here: that once begun stays.
-    pub(crate) takes_replies: bool,
-}
-
-impl Channel {
-    /// Whether a consumer is being cancelled here.
-    pub(crate) fn is_ending(&self) -> bool {
-        match &self.role {
-            Role::Consumer(consumer) => consumer.is_ending(),
-            _ => false,
-        }
-    }
-
-    /// Takes the oldest outstanding reply that fits.
-    pub(crate) fn expected(&mut self, fits: impl Fn(&Expect) -> bool) -> Option<Expect> {
-        let index = self.expect.iter().position(fits)?;
-        self.expect.remove(index)
-    }
-
-    /// Takes a delivery's tag off the unsettled ones, or all up to it; false: it is not among them.
-    pub(super) fn settle(&mut self, tag: u64, multiple: bool) -> bool {
-        if multiple {
-            self.unsettled.remove_to(tag)
-        } else {
-            self.unsettled.remove(tag)
-        }
-    }
-}
+use crate::connection::Connection;
+use crate::connection::channel::{Calling, Channel, PUBLISHER, Role};
+use crate::connection::consume::unsettled::Unsettled;
+use crate::connection::expect::Expect;
+use crate::connection::request::Call;
+use crate::connection::violation::Violation;
+use crate::wire::reply_code;
 
 #[derive(Debug)]
 pub(crate) struct Channels {
@@ -194,11 +77,11 @@ impl Channels {
         match self.get_mut(number) {
             Some(channel) if channel.incoming.is_none() => Ok(channel),
             Some(_) => Err(Violation::new(
-                505,
+                reply_code::UNEXPECTED_FRAME,
                 format!("{} in the midst of a message", name()),
             )),
             None => Err(Violation::new(
-                504,
+                reply_code::CHANNEL_ERROR,
                 format!("{} on channel {number}, which is not open", name()),
             )),
         }
@@ -344,83 +227,4 @@ impl Channels {
     }
 }
 
-impl Connection {
-    /// Back into the pool once nothing keeps it.
-    pub(super) fn release_if_settled(&mut self, number: u16) {
-        let done = |channel: &Channel| {
-            matches!(channel.role, Role::Settling) && channel.unsettled.is_empty()
-        };
-        if self.channels.get(number).is_some_and(done) {
-            self.release(number);
-        }
-    }
-
-    pub(super) fn release(&mut self, number: u16) {
-        self.channels.put_back(number);
-        self.serve_waiting();
-    }
-
-    /// The broker closed a channel: an error for whatever went on there, and for nothing else.
-    pub(super) fn channel_closed(&mut self, number: u16, error: Error) {
-        log::debug!("the broker closed channel {number}: {error}");
-        let _ = write_method(self.out.tail(), number, &ChannelCloseOk {});
-        self.out.commit();
-        let Some(mut channel) = self.channels.retire(number) else {
-            return;
-        };
-        if let Role::Calls(calls) = &mut channel.role {
-            // The broker has ignored whatever came after the one that failed.
-            let ignored = calls.drain(1.min(calls.len())..);
-            for calling in ignored {
-                self.waiting.insert(calling.promise, calling.request);
-            }
-        }
-        // Refused is answered.
-        self.has_got_on |= matches!(channel.role, Role::Calls(_) | Role::Get { .. });
-        if matches!(channel.role, Role::Publisher) {
-            self.publisher_closed(&error);
-        } else {
-            self.fail_channel(channel, &error);
-        }
-        self.serve_waiting();
-    }
-
-    /// Every promise that goes with a channel that has gone.
-    pub(super) fn fail_channel(&mut self, channel: Channel, error: &Error) {
-        match channel.role {
-            Role::Calls(calls) => {
-                for calling in calls {
-                    self.settled(calling.promise, Err(error.clone()));
-                }
-            }
-            Role::Get { promise, .. } => self.settled(promise, Err(error.clone())),
-            Role::Caller {
-                promise, deadline, ..
-            } => {
-                self.calls.remove(&(deadline, promise));
-                self.settled(promise, Err(error.clone()));
-            }
-            Role::Replay(step) => self.replay_failed(step, error),
-            Role::Consumer(mut consumer) => {
-                self.discount_held(&mut consumer);
-                self.consumers.remove(&consumer.promise);
-                let promise = consumer.promise;
-                self.blame.answered(|| Item::Promise(promise));
-                let retried = self.retry_consumer(consumer, &channel.unsettled, error);
-                if let Some((consumer, error)) = retried {
-                    self.fail_consumer(consumer, &error);
-                }
-            }
-            Role::Idle
-            | Role::Expired { .. }
-            | Role::Returning(_)
-            | Role::Settling
-            | Role::Publisher => {}
-        }
-        for expect in channel.expect {
-            if let Expect::Replaced(Some(promise)) | Expect::RecoverOk(promise) = expect {
-                self.settled(promise, Err(error.clone()));
-            }
-        }
-    }
-}
+impl Connection {}

@@ -2,23 +2,23 @@
 
 use bytes::BytesMut;
 
-use super::requests::{Call, Request};
+use crate::connection::request::{Call, Request};
 use crate::types::requests::{
     ExchangeBind, ExchangeDeclare, ExchangeDelete, QueueBind, QueueDeclare, QueueDelete,
 };
 use crate::wire::{self, EncodeError, FieldTable, ShortStr, write_method};
 
 /// Where a request goes.
-pub(super) struct Target<'a> {
-    pub(super) out: &'a mut BytesMut,
-    pub(super) channel: u16,
+pub(crate) struct Target<'a> {
+    pub(crate) out: &'a mut BytesMut,
+    pub(crate) channel: u16,
 }
 
 impl Request {
     /// Encodes a request that has one method as its reply.
     ///
     /// `None`: the request is not of that kind.
-    pub(super) fn encode(&self, target: &mut Target<'_>) -> Result<Option<Call>, EncodeError> {
+    pub(crate) fn encode(&self, target: &mut Target<'_>) -> Result<Option<Call>, EncodeError> {
         Ok(Some(match self {
             Self::QueueDeclare(request) => target.queue_declare(request)?,
             Self::QueueDelete(request) => target.queue_delete(request)?,

@@ -17,145 +17,22 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::channels::Channels;
-use super::heartbeat::Heartbeat;
-use super::incoming::input::Input;
-use super::incoming::memory::Memory;
-use super::recovery::replay::Replay;
-use super::recovery::topology::Topology;
-use super::requests::check_frame;
-use super::{Config, Connection, Fault, Output, Publisher, Violation};
-use crate::types::client_options::AuthMechanism;
-use crate::types::error::{Disconnect, Error, Reply};
+use crate::connection::Connection;
+use crate::connection::heartbeat::Heartbeat;
+use crate::connection::state::State;
+use crate::connection::violation::Violation;
+use crate::types::error::{Error, Reply};
 use crate::types::results::{Connected, Outcome};
 use crate::wire::{
     ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionStart, ConnectionStartOk,
     ConnectionTune, ConnectionTuneOk, ConnectionUpdateSecret, FieldTable, MIN_FRAME_MAX, Method,
-    PROTOCOL_HEADER, ShortStr, write_method,
+    PROTOCOL_HEADER, ShortStr, check_frame, reply_code, write_method,
 };
 
 /// The largest frame when the broker has no limit, and before it has told.
 pub(super) const FRAME_MAX: u32 = 131_072;
 
-/// Who logs in, and to what. `Debug` does not show the password.
-#[derive(Clone)]
-pub(crate) struct Login {
-    /// What may be used, the best first.
-    pub(crate) mechanisms: Vec<AuthMechanism>,
-    pub(crate) username: String,
-    pub(crate) password: String,
-    pub(crate) vhost: String,
-}
-
-impl Login {
-    /// What the client says of itself.
-    fn response(&self, mechanism: AuthMechanism) -> Vec<u8> {
-        let Self {
-            username, password, ..
-        } = self;
-        match mechanism {
-            AuthMechanism::Plain => format!("\0{username}\0{password}").into_bytes(),
-            // A table without its length.
-            AuthMechanism::AmqPlain => {
-                let login = FieldTable::new()
-                    .with("LOGIN", username.as_str())
-                    .with("PASSWORD", password.as_str());
-                login.encoded().to_vec()
-            }
-            // The certificate says it.
-            AuthMechanism::External => Vec::new(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Login")
-            .field("mechanisms", &self.mechanisms)
-            .field("username", &self.username)
-            .field("vhost", &self.vhost)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Where the connection is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It has no socket, and will have another.
-    Suspended,
-    Start,
-    Tune,
-    Opening,
-    /// What was there before the loss is being made again.
-    Recovering,
-    Open,
-    Closing,
-    Over,
-}
-
-impl State {
-    pub(crate) fn is_open(self) -> bool {
-        self == Self::Open
-    }
-
-    /// Whether there are channels.
-    pub(crate) fn is_up(self) -> bool {
-        matches!(self, Self::Open | Self::Recovering)
-    }
-
-    pub(crate) fn is_closing(self) -> bool {
-        matches!(self, Self::Closing)
-    }
-
-    pub(crate) fn is_over(self) -> bool {
-        self == Self::Over
-    }
-
-    pub(crate) fn end(&mut self) {
-        *self = Self::Over;
-    }
-}
-
 impl Connection {
-    /// A connection whose protocol header is ready to be written; `connect` is the promise of its opening.
-    pub(crate) fn new(connect: u64, config: Config) -> Self {
-        let mut out = Output::default();
-        out.tail().extend_from_slice(PROTOCOL_HEADER);
-        Self {
-            return_work: super::consume::returning::WORK,
-            state: State::Start,
-            connect: Some(connect),
-            closes: Vec::new(),
-            retry: false,
-            failure: None,
-            now: config.now,
-            topology: Topology::default(),
-            replay: Replay::default(),
-            blame: Default::default(),
-            has_got_on: false,
-            suspended: Default::default(),
-            secrets: Default::default(),
-            calls: Default::default(),
-            input: Input::default(),
-            memory: Memory::default(),
-            out,
-            channels: Channels::new(config.epoch),
-            publisher: Publisher::default(),
-            consumers: Default::default(),
-            gates: Default::default(),
-            waiting: Default::default(),
-            early: Default::default(),
-            early_bytes: 0,
-            heartbeat: Heartbeat::default(),
-            frame_max: FRAME_MAX as usize,
-            connected: None,
-            blocked: None,
-            ended: None,
-            events: Default::default(),
-            config,
-        }
-    }
-
     /// Begins to close; `close` is the promise of the end.
     pub(crate) fn close(&mut self, close: u64) {
         match self.state {
@@ -163,13 +40,13 @@ impl Connection {
                 // Nothing may follow.
                 self.release_all_held();
                 let bye = ConnectionClose {
-                    reply_code: 200,
+                    reply_code: reply_code::REPLY_SUCCESS,
                     reply_text: b"Goodbye",
                     ..Default::default()
                 };
                 let _ = write_method(self.out.tail(), 0, &bye);
                 self.out.commit();
-                self.state = State::Closing;
+                self.state.become_(State::Closing);
                 self.closes.push(close);
             }
             State::Closing => self.closes.push(close),
@@ -262,7 +139,7 @@ impl Connection {
                 Ok(())
             }
             (_, method) => Err(Violation::new(
-                503,
+                reply_code::COMMAND_INVALID,
                 format!("{} on channel 0 at this time", method.name()),
             )),
         }
@@ -280,7 +157,7 @@ impl Connection {
         );
         match self.connect.take() {
             Some(connect) => {
-                self.state = State::Open;
+                self.state.become_(State::Open);
                 self.retry = self.config.recovers;
                 self.settled(connect, Ok(Outcome::Connected(connected)));
                 self.serve_early();
@@ -339,7 +216,7 @@ impl Connection {
         let written = users
             .check_encodable()
             .and_then(|()| write_method(self.out.tail(), 0, &ok));
-        self.state = State::Tune;
+        self.state.become_(State::Tune);
         self.finish_or_give_up(written)
     }
 
@@ -353,7 +230,7 @@ impl Connection {
         let frame_max = smaller_limit(options.frame_max_or_default(), tune.frame_max, FRAME_MAX);
         if frame_max < MIN_FRAME_MAX {
             return Err(Violation::new(
-                530,
+                reply_code::NOT_ALLOWED,
                 format!("frame_max {frame_max} is below {MIN_FRAME_MAX}"),
             ));
         }
@@ -384,7 +261,7 @@ impl Connection {
         let written = write_method(self.out.tail(), 0, &ok)
             .and_then(|()| write_method(self.out.tail(), 0, &open));
         self.heartbeat.start(heartbeat, now);
-        self.state = State::Opening;
+        self.state.become_(State::Opening);
         self.finish_or_give_up(written)
     }
 
@@ -447,76 +324,6 @@ impl Connection {
             }
         }
         self.finish(&error);
-    }
-}
-
-impl Connection {
-    /// The end of the connection: nothing may stay open.
-    pub(super) fn end(&mut self, error: &Error) {
-        self.tell_of_giving_up(error);
-        if let Some(connect) = self.connect.take() {
-            self.settled(connect, Err(error.clone()));
-        }
-        for close in std::mem::take(&mut self.closes) {
-            self.settled(close, Err(error.clone()));
-        }
-        self.state.end();
-        self.ended = Some(error.clone());
-        self.heartbeat.stop();
-        self.publisher_lost(error);
-        for channel in self.channels.drain() {
-            self.fail_channel(channel, error);
-        }
-        self.fail_suspended(error);
-        for promise in std::mem::take(&mut self.secrets) {
-            self.settled(promise, Err(error.clone()));
-        }
-        self.fail_waiting(error);
-        self.fail_early(error);
-    }
-
-    /// Ends a connection whose peer may not be trusted any further.
-    pub(super) fn break_off(&mut self, violation: Violation) {
-        let Fault {
-            code,
-            text,
-            method: (class_id, method_id),
-        } = *violation.0;
-        let reply = Reply {
-            code,
-            text,
-            class_id,
-            method_id,
-            from_broker: false,
-        };
-        let error = Error::from_reply(reply.clone());
-        if self.will_recover(&error) {
-            self.look_into(&error);
-        }
-        self.take_back_unsent(&error);
-        let text = reply.text.as_bytes();
-        let close = ConnectionClose {
-            reply_code: code,
-            reply_text: &text[..text.len().min(255)],
-            class_id,
-            method_id,
-        };
-        let _ = write_method(self.out.tail(), 0, &close);
-        self.out.commit();
-        log::debug!("closing the connection: {error}");
-        self.finish(&error);
-    }
-
-    /// The socket has gone.
-    pub(crate) fn handle_disconnect(&mut self, broken: Disconnect) {
-        if self.state.is_over() || self.is_suspended() {
-            return;
-        }
-        let error = Error::ConnectionBroken(broken);
-        log::debug!("{error}");
-        self.finish(&error);
-        // What was called not sent must not be sent after all.
-        self.out = Output::default();
     }
 }
 

@@ -30,162 +30,69 @@
 //! - `consume/`: consumers, their prefetch, and how deliveries are settled or go back.
 //! - `recovery/`: how all of it is carried over to another socket, and how not every socket dies of the same.
 
+mod channel;
 mod channels;
+mod config;
 mod consume;
 mod encode;
+mod end;
+mod event;
+mod expect;
 mod handshake;
 mod heartbeat;
 mod incoming;
 mod publish;
 mod recovery;
+mod request;
 mod requests;
 mod rpc;
 #[cfg(test)]
 #[path = "../../tests/simulator/mod.rs"]
 mod simulator;
+mod state;
 #[cfg(test)]
 mod tests;
+mod violation;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(crate) use config::{Config, Login};
 pub(crate) use consume::settle::Settle;
-pub(crate) use handshake::Login;
+pub(crate) use event::Event;
 #[cfg(any(test, fuzzing))]
 pub(crate) use incoming::input::read_in_pieces;
 pub(crate) use publish::output::{Output, SLICES};
-pub(crate) use requests::{Request, Sending};
+pub(crate) use request::{Request, Sending};
 
-use crate::types::client_options::ClientOptions;
+use crate::connection::channel::PUBLISHER;
+use crate::connection::channels::Channels;
+use crate::connection::consume::consumer::Consumer;
+use crate::connection::consume::gate::Account;
+use crate::connection::consume::returning::WORK;
+use crate::connection::expect::Expect;
+use crate::connection::heartbeat::{Due, Heartbeat};
+use crate::connection::incoming::Incoming;
+use crate::connection::incoming::Kind;
+use crate::connection::incoming::input::{Input, Next};
+use crate::connection::incoming::memory::Memory;
+use crate::connection::publish::blocked::Blocked;
+use crate::connection::publish::early::EarlyPublish;
+use crate::connection::publish::publisher::Publisher;
+use crate::connection::recovery::blame::Blame;
+use crate::connection::recovery::replay::Replay;
+use crate::connection::recovery::topology::Topology;
+use crate::connection::rpc::UnderWay;
+use crate::connection::state::State;
+use crate::connection::violation::Violation;
 use crate::types::error::{Disconnect, Error, Reply, Result};
-use crate::types::ids::{PromiseId, PromiseNumber};
-use crate::types::message::{Delivery, Origin};
-use crate::types::recovery::ConnectionEvent;
+use crate::types::message::Delivery;
 use crate::types::results::{Connected, Outcome};
 use crate::wire::{
-    BasicDeliver, ChannelFlowOk, DecodeError, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT,
-    FRAME_METHOD, Frame, FrameError, Method, ShortStr, begin_frame, end_frame, write_method,
+    BasicDeliver, ChannelFlowOk, DEFAULT_FRAME_MAX, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT,
+    FRAME_METHOD, Frame, Method, PROTOCOL_HEADER, begin_frame, end_frame, reply_code, write_method,
 };
-use channels::{Channels, Expect, PUBLISHER, Role};
-use consume::consumer::Consumer;
-use consume::gate::Account;
-use handshake::State;
-use heartbeat::{Due, Heartbeat};
-use incoming::content::{Incoming, Message};
-use incoming::input::{Input, Next, PlainDelivery};
-use incoming::memory::Memory;
-use publish::Publisher;
-use publish::blocked::Blocked;
-use recovery::blame::Blame;
-use recovery::replay::Replay;
-use recovery::topology::Topology;
-use requests::EarlyPublish;
-use rpc::UnderWay;
-
-/// What a connection needs to know from the start.
-#[derive(Debug)]
-pub(crate) struct Config {
-    pub(crate) login: Login,
-    pub(crate) options: ClientOptions,
-    /// Which client this is, for the promises of its deliveries.
-    pub(crate) client: u32,
-    /// Channel epochs count from here: no two connections of a client share any.
-    pub(crate) epoch: u64,
-    /// When it begins.
-    pub(crate) now: Instant,
-    /// Whether there is another socket once it was open.
-    pub(crate) recovers: bool,
-}
-
-impl Config {
-    fn id(&self, number: u64) -> PromiseId {
-        PromiseId {
-            client: self.client,
-            number: PromiseNumber(number),
-        }
-    }
-
-    /// Where a delivery comes from; whose it is shows when the message is whole.
-    fn origin(&self, channel: u16, epoch: u64, tag: u64) -> Origin {
-        Origin {
-            promise: self.id(0),
-            channel,
-            epoch,
-            tag,
-            no_ack: false,
-            is_returned: false,
-        }
-    }
-}
-
-/// Something for a promise.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// Its result; or the end of a consumer.
-    Resolved(u64, Result<Outcome>),
-    /// The publishes of all promises from `first` to `last` have succeeded.
-    Published {
-        first: u64,
-        last: u64,
-    },
-    Delivery(u64, Box<Delivery>),
-    /// The deliveries of a consumer that nobody has read will come again.
-    Stale(u64),
-    /// A consumer is cancelled: what nobody has read of it goes back, by [`Connection::give_back`], which has to be called.
-    Unread {
-        consumer: u64,
-        channel: u16,
-        /// The tags of queues that are no more, as far as anybody knows: what came of these stays to be read.
-        gone: Vec<ShortStr>,
-    },
-    /// Something for the program, and no promise.
-    Changed(ConnectionEvent),
-}
-
-/// What the peer may not do. It ends the connection, with the AMQP code for it.
-#[derive(Debug)]
-pub(crate) struct Violation(Box<Fault>);
-
-#[derive(Debug)]
-struct Fault {
-    code: u16,
-    text: String,
-    method: (u16, u16),
-}
-
-impl Violation {
-    #[cold]
-    pub(crate) fn new(code: u16, text: impl Into<String>) -> Self {
-        Self(Box::new(Fault {
-            code,
-            text: text.into(),
-            method: (0, 0),
-        }))
-    }
-
-    fn of(mut self, method: (u16, u16)) -> Self {
-        self.0.method = method;
-        self
-    }
-}
-
-impl From<FrameError> for Violation {
-    fn from(error: FrameError) -> Self {
-        Self::new(501, error.to_string())
-    }
-}
-
-impl From<DecodeError> for Violation {
-    fn from(error: DecodeError) -> Self {
-        let code = if matches!(error, DecodeError::UnknownMethod { .. }) {
-            540
-        } else {
-            502
-        };
-        Self::new(code, error.to_string())
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -247,6 +154,45 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// A connection whose protocol header is ready to be written; `connect` is the promise of its opening.
+    pub(crate) fn new(connect: u64, config: Config) -> Self {
+        let mut out = Output::default();
+        out.tail().extend_from_slice(PROTOCOL_HEADER);
+        Self {
+            return_work: WORK,
+            state: State::Start,
+            connect: Some(connect),
+            closes: Vec::new(),
+            retry: false,
+            failure: None,
+            now: config.now,
+            topology: Topology::default(),
+            replay: Replay::default(),
+            blame: Default::default(),
+            has_got_on: false,
+            suspended: Default::default(),
+            secrets: Default::default(),
+            calls: Default::default(),
+            input: Input::default(),
+            memory: Memory::default(),
+            out,
+            channels: Channels::new(config.epoch),
+            publisher: Publisher::default(),
+            consumers: Default::default(),
+            gates: Default::default(),
+            waiting: Default::default(),
+            early: Default::default(),
+            early_bytes: 0,
+            heartbeat: Heartbeat::default(),
+            frame_max: DEFAULT_FRAME_MAX as usize,
+            connected: None,
+            blocked: None,
+            ended: None,
+            events: Default::default(),
+            config,
+        }
+    }
+
     fn settled(&mut self, number: u64, result: Result<Outcome>) {
         self.events.push_back(Event::Resolved(number, result));
     }
@@ -327,7 +273,7 @@ impl Connection {
             FRAME_HEADER | FRAME_BODY => self.handle_content(channel, kind, payload),
             FRAME_HEARTBEAT => Ok(()),
             _ => Err(Violation::new(
-                501,
+                reply_code::FRAME_ERROR,
                 format!("a frame of the unknown type {kind}"),
             )),
         }
@@ -339,13 +285,13 @@ impl Connection {
         let is_publisher = number == PUBLISHER;
         match method {
             Method::BasicReturn(returned) if is_publisher || channel.takes_replies => {
-                let message = Message::returned(returned, &mut self.memory.arena);
+                let message = Kind::returned(returned, &mut self.memory.arena);
                 channel.incoming = Some(Incoming::new(message));
                 Ok(())
             }
             Method::BasicGetOk(ok) if channel.expect.contains(&Expect::Get) => {
                 let origin = self.config.origin(number, channel.epoch, ok.delivery_tag);
-                let message = Message::got(ok, origin, &mut self.memory);
+                let message = Kind::got(ok, origin, &mut self.memory);
                 channel.incoming = Some(Incoming::new(message));
                 Ok(())
             }
@@ -387,102 +333,6 @@ impl Connection {
             }
             method => self.handle_reply(number, method),
         }
-    }
-
-    /// `basic.deliver`.
-    fn begin_delivery(&mut self, number: u16, deliver: &BasicDeliver<'_>) -> Result<(), Violation> {
-        let delivery = self.delivered(number, deliver)?;
-        if let Some(channel) = self.channels.get_mut(number) {
-            channel.incoming = Some(Incoming::new(Message::Delivered(delivery)));
-        }
-        Ok(())
-    }
-
-    /// Three frames at once.
-    fn handle_plain_delivery(&mut self, plain: &PlainDelivery<'_>) -> Result<(), Violation> {
-        let mut delivery = self.delivered(plain.channel, &plain.deliver)?;
-        delivery.body = self.memory.arena.copy(plain.body);
-        self.deliver(plain.channel, delivery)
-    }
-
-    /// What `basic.deliver` says of a message.
-    fn delivered(
-        &mut self,
-        number: u16,
-        deliver: &BasicDeliver<'_>,
-    ) -> Result<Box<Delivery>, Violation> {
-        let channel = self.channels.for_method(number, || "basic.deliver")?;
-        let tag = match &channel.role {
-            Role::Publisher => return Err(Violation::new(503, "a delivery where nobody consumes")),
-            Role::Consumer(consumer) => consumer.known_tag(deliver.consumer_tag),
-            _ => None,
-        };
-        let mut delivery = self.memory.delivery();
-        let arena = &mut self.memory.arena;
-        delivery.consumer_tag =
-            tag.unwrap_or_else(|| ShortStr::from_wire(deliver.consumer_tag, arena));
-        delivery.exchange = ShortStr::from_wire(deliver.exchange, arena);
-        delivery.routing_key = ShortStr::from_wire(deliver.routing_key, arena);
-        delivery.redelivered = deliver.redelivered;
-        delivery.origin = self
-            .config
-            .origin(number, channel.epoch, deliver.delivery_tag);
-        Ok(delivery)
-    }
-
-    /// A method that should be the answer to something.
-    fn handle_reply(&mut self, number: u16, method: &Method<'_>) -> Result<(), Violation> {
-        let unexpected =
-            || Violation::new(503, format!("{}, which nobody asked for", method.name()));
-        let channel = self.channels.get_mut(number).ok_or_else(unexpected)?;
-        let fits = |expect: &Expect| match (expect, method) {
-            (Expect::OpenOk, Method::ChannelOpenOk(_))
-            | (Expect::SelectOk, Method::ConfirmSelectOk(_))
-            | (Expect::Get, Method::BasicGetEmpty(_))
-            | (Expect::QosOk, Method::BasicQosOk(_))
-            | (Expect::RecoverOk(_), Method::BasicRecoverOk(_))
-            | (Expect::CancelOk | Expect::Replaced(_), Method::BasicCancelOk(_)) => true,
-            // The oldest call, or nobody.
-            (Expect::Call(_), _) => true,
-            _ => false,
-        };
-        let expect = channel.expected(fits).ok_or_else(unexpected)?;
-        match (expect, &mut channel.role) {
-            (Expect::Call(call), Role::Calls(calls)) => {
-                let outcome = call.outcome(method).ok_or_else(unexpected)?;
-                if let Some(calling) = calls.pop_front() {
-                    self.has_got_on = true;
-                    self.topology.note_stream(&calling.request);
-                    let is_last = calls.is_empty();
-                    if self.config.options.recovery.is_some() {
-                        self.blame.accepted(&calling.request);
-                        self.topology.note(calling.request, &outcome);
-                    }
-                    if is_last {
-                        self.channels.put_back(number);
-                    }
-                    self.serve_waiting();
-                    self.settled(calling.promise, Ok(outcome));
-                }
-            }
-            (Expect::Call(call), Role::Replay(_)) => {
-                let outcome = call.outcome(method).ok_or_else(unexpected)?;
-                self.replayed(number, outcome);
-            }
-            (Expect::Get, &mut Role::Get { promise, .. }) => {
-                self.has_got_on = true;
-                self.release(number);
-                self.settled(promise, Ok(Outcome::Got(None)));
-            }
-            (Expect::QosOk, Role::Publisher) => self.fence_passed(),
-            (Expect::QosOk, _) => self.call_fence_passed(number),
-            (Expect::CancelOk, _) => self.cancel_ok(number),
-            (Expect::RecoverOk(promise), _) => self.settled(promise, Ok(Outcome::Done)),
-            (Expect::Replaced(last), _) => self.replaced(number, last),
-            _ => {}
-        }
-        self.fail_hopeless();
-        Ok(())
     }
 
     /// Call when the time that [`poll_timeout`](Self::poll_timeout) gave has come.

@@ -1,25 +1,20 @@
 //! Requests: how each gets its channel, which reply ends it, and what its promise then gets. Their bytes are in
 //! `encode.rs`.
 
-use std::time::{Duration, Instant};
-
-use super::Connection;
-use super::channels::{Calling, Expect, Role};
-use super::consume::consumer::Consumer;
-use super::encode::Target;
-use super::handshake::State;
-use super::recovery::blame::Item;
+use crate::connection::Connection;
+use crate::connection::channel::{Calling, Channel, Role};
+use crate::connection::consume::consumer::Consumer;
+use crate::connection::encode::Target;
+use crate::connection::expect::Expect;
+use crate::connection::recovery::step::Item;
+use crate::connection::request::{Call, Request};
+use crate::connection::violation::Violation;
 use crate::types::error::{Error, Result};
-use crate::types::message::Message;
-use crate::types::requests::{
-    ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind, QueueDeclare,
-    QueueDelete,
+use crate::types::requests::{ConsumeMulti, Get};
+use crate::types::results::Outcome;
+use crate::wire::{
+    BasicGet, ChannelOpen, EncodeError, Method, check_frame, reply_code, write_method,
 };
-use crate::types::results::{Outcome, QueueDeclareOk};
-use crate::wire::{BasicGet, ChannelOpen, EncodeError, Method, ShortStr, write_method};
-
-/// The longest suffix of a consumer tag, in bytes.
-const SUFFIX_MAX: usize = 200;
 
 /// How many channels have calls under way before others join them there. Each channel costs the broker a process and
 /// some of its time, so more would be slower.
@@ -27,144 +22,6 @@ const CALL_CHANNELS: usize = 16;
 
 /// How many calls share a channel at most: those behind a slow one wait for it.
 const CALLS_PER_CHANNEL: usize = 64;
-
-/// What a user asked for, while it waits for a channel, or for the connection.
-#[derive(Debug, Clone)]
-pub(crate) enum Request {
-    QueueDeclare(QueueDeclare),
-    QueueDelete(QueueDelete),
-    QueuePurge(ShortStr),
-    QueueBind(QueueBind),
-    QueueUnbind(QueueBind),
-    ExchangeDeclare(ExchangeDeclare),
-    ExchangeDelete(ExchangeDelete),
-    ExchangeBind(ExchangeBind),
-    ExchangeUnbind(ExchangeBind),
-    Get(Get),
-    Consume(ConsumeMulti),
-    /// A message to another program, for a reply.
-    Send(Box<Sending>),
-}
-
-/// A call to another program.
-#[derive(Debug, Clone)]
-pub(crate) struct Sending {
-    pub(crate) exchange: ShortStr,
-    pub(crate) routing_key: ShortStr,
-    pub(crate) message: Message,
-    /// How long it may take, and when that time is up.
-    pub(crate) timeout: Duration,
-    pub(crate) deadline: Instant,
-}
-
-/// A publish from before the connection was open.
-#[derive(Debug)]
-pub(crate) struct EarlyPublish {
-    pub(super) number: u64,
-    exchange: ShortStr,
-    routing_key: ShortStr,
-    message: Message,
-}
-
-impl EarlyPublish {
-    /// Bytes of this process that it takes.
-    fn size(&self) -> usize {
-        let names = self.exchange.len() + self.routing_key.len();
-        let message = self.message.body.len() + self.message.properties.shared_bytes();
-        size_of::<Self>() + names + message
-    }
-}
-
-/// A request of the first kind: one method out, one method in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
-    QueueDeclare,
-    QueueDelete,
-    QueuePurge,
-    QueueBind,
-    QueueUnbind,
-    ExchangeDeclare,
-    ExchangeDelete,
-    ExchangeBind,
-    ExchangeUnbind,
-}
-
-impl Call {
-    /// What the promise gets, if `method` is the reply to this call.
-    pub(crate) fn outcome(self, method: &Method<'_>) -> Option<Outcome> {
-        Some(match (self, method) {
-            (Self::QueueDeclare, Method::QueueDeclareOk(ok)) => {
-                Outcome::QueueDeclareOk(QueueDeclareOk {
-                    queue: String::from_utf8_lossy(ok.queue).into_owned().into(),
-                    message_count: ok.message_count,
-                    consumer_count: ok.consumer_count,
-                })
-            }
-            (Self::QueueDelete, Method::QueueDeleteOk(ok)) => {
-                Outcome::MessageCount(ok.message_count)
-            }
-            (Self::QueuePurge, Method::QueuePurgeOk(ok)) => Outcome::MessageCount(ok.message_count),
-            (Self::QueueBind, Method::QueueBindOk(_))
-            | (Self::QueueUnbind, Method::QueueUnbindOk(_))
-            | (Self::ExchangeDeclare, Method::ExchangeDeclareOk(_))
-            | (Self::ExchangeDelete, Method::ExchangeDeleteOk(_))
-            | (Self::ExchangeBind, Method::ExchangeBindOk(_))
-            | (Self::ExchangeUnbind, Method::ExchangeUnbindOk(_)) => Outcome::Done,
-            _ => return None,
-        })
-    }
-}
-
-impl Request {
-    /// Whether it is one method out, one method in.
-    fn is_call(&self) -> bool {
-        !matches!(self, Self::Get(_) | Self::Consume(_) | Self::Send(_))
-    }
-
-    /// Refuses what would hit something else than was meant.
-    pub(crate) fn check(&self) -> Result<()> {
-        let queue = match self {
-            Self::QueueDelete(request) => &request.queue,
-            Self::QueuePurge(queue) => queue,
-            Self::QueueBind(request) | Self::QueueUnbind(request) => &request.queue,
-            Self::Get(request) => &request.queue,
-            Self::Consume(request) if request.consumers.is_empty() => {
-                return Err(Error::InvalidArgument(
-                    "a consumer needs at least one queue".into(),
-                ));
-            }
-            Self::Consume(request) => {
-                // A consumer that is replaced gets a number more into its tag, which may have 255 bytes.
-                if request
-                    .consumers
-                    .iter()
-                    .any(|consumer| consumer.consumer_tag.len() > SUFFIX_MAX)
-                {
-                    let error =
-                        format!("the suffix of a consumer tag may have {SUFFIX_MAX} bytes at most");
-                    return Err(Error::InvalidArgument(error));
-                }
-                match request
-                    .consumers
-                    .iter()
-                    .find(|consumer| consumer.queue.is_empty())
-                {
-                    Some(consumer) => &consumer.queue,
-                    None => return Ok(()),
-                }
-            }
-            _ => return Ok(()),
-        };
-        if queue.is_empty() {
-            return Err(Error::InvalidArgument(
-                "the queue's name is empty: to the broker that is the queue last declared on the same channel, which \
-                 may be anybody's; use the name in QueueDeclareOk"
-                    .into(),
-            ));
-        }
-        Ok(())
-    }
-}
 
 impl Connection {
     /// Does what the user asked for, now or when its turn comes; an event settles its promise.
@@ -183,55 +40,6 @@ impl Connection {
         self.serve_waiting();
     }
 
-    /// Publishes, now or when the connection is open.
-    pub(crate) fn publish(
-        &mut self,
-        number: u64,
-        exchange: &str,
-        routing_key: &str,
-        message: Message,
-    ) {
-        if let Some(error) = self.refusal() {
-            return self.settled(number, Err(Error::NotSent(Box::new(error))));
-        }
-        match self.state {
-            State::Open if self.blocked.is_none() && !self.publishes_wait() => {
-                self.publish_now(number, exchange, routing_key, message)
-            }
-            State::Closing | State::Over => {
-                self.settled(number, Err(Error::NotSent(Box::new(Error::Closed))));
-            }
-            _ => {
-                let early = EarlyPublish {
-                    number,
-                    exchange: exchange.into(),
-                    routing_key: routing_key.into(),
-                    message,
-                };
-                self.early_bytes += early.size();
-                self.early.push_back(early);
-            }
-        }
-    }
-
-    /// The broker takes messages: everything from before, in the order of the calls.
-    pub(super) fn serve_early(&mut self) {
-        if self.blocked.is_some() || self.publishes_wait() {
-            return self.serve_waiting();
-        }
-        self.early_bytes = 0;
-        for early in std::mem::take(&mut self.early) {
-            self.serve_before(early.number);
-            self.publish_now(
-                early.number,
-                &early.exchange,
-                &early.routing_key,
-                early.message,
-            );
-        }
-        self.serve_waiting();
-    }
-
     /// Hands channels to those who wait for one.
     pub(super) fn serve_waiting(&mut self) {
         if self.state.is_open() {
@@ -241,7 +49,7 @@ impl Connection {
     }
 
     /// Hands channels to those who asked before that promise.
-    fn serve_before(&mut self, promise: u64) {
+    pub(crate) fn serve_before(&mut self, promise: u64) {
         while self
             .waiting
             .first_key_value()
@@ -263,11 +71,6 @@ impl Connection {
     fn may_serve_next(&mut self) -> bool {
         let next = self.waiting.first_key_value();
         next.is_none_or(|(&number, _)| self.blame.may_start(|| Item::Promise(number)))
-    }
-
-    /// Whether something has to come before any further publish.
-    pub(super) fn publishes_wait(&self) -> bool {
-        self.replay.holds_publishes() || self.blame.is_careful()
     }
 
     /// A channel for the next one that waits: its own; or, for a call, one with few calls under way.
@@ -383,12 +186,82 @@ impl Connection {
         }
     }
 
-    /// The publishes that wait.
-    pub(super) fn fail_early(&mut self, error: &Error) {
-        self.early_bytes = 0;
-        for early in std::mem::take(&mut self.early) {
-            self.settled(early.number, Err(Error::NotSent(Box::new(error.clone()))));
+    /// Back into the pool once nothing keeps it.
+    pub(crate) fn release_if_settled(&mut self, number: u16) {
+        let done = |channel: &Channel| {
+            matches!(channel.role, Role::Settling) && channel.unsettled.is_empty()
+        };
+        if self.channels.get(number).is_some_and(done) {
+            self.release(number);
         }
+    }
+
+    pub(crate) fn release(&mut self, number: u16) {
+        self.channels.put_back(number);
+        self.serve_waiting();
+    }
+
+    /// A method that should be the answer to something.
+    pub(crate) fn handle_reply(
+        &mut self,
+        number: u16,
+        method: &Method<'_>,
+    ) -> Result<(), Violation> {
+        let unexpected = || {
+            Violation::new(
+                reply_code::COMMAND_INVALID,
+                format!("{}, which nobody asked for", method.name()),
+            )
+        };
+        let channel = self.channels.get_mut(number).ok_or_else(unexpected)?;
+        let fits = |expect: &Expect| match (expect, method) {
+            (Expect::OpenOk, Method::ChannelOpenOk(_))
+            | (Expect::SelectOk, Method::ConfirmSelectOk(_))
+            | (Expect::Get, Method::BasicGetEmpty(_))
+            | (Expect::QosOk, Method::BasicQosOk(_))
+            | (Expect::RecoverOk(_), Method::BasicRecoverOk(_))
+            | (Expect::CancelOk | Expect::Replaced(_), Method::BasicCancelOk(_)) => true,
+            // The oldest call, or nobody.
+            (Expect::Call(_), _) => true,
+            _ => false,
+        };
+        let expect = channel.expected(fits).ok_or_else(unexpected)?;
+        match (expect, &mut channel.role) {
+            (Expect::Call(call), Role::Calls(calls)) => {
+                let outcome = call.outcome(method).ok_or_else(unexpected)?;
+                if let Some(calling) = calls.pop_front() {
+                    self.has_got_on = true;
+                    self.topology.note_stream(&calling.request);
+                    let is_last = calls.is_empty();
+                    if self.config.options.recovery.is_some() {
+                        self.blame.accepted(&calling.request);
+                        self.topology.note(calling.request, &outcome);
+                    }
+                    if is_last {
+                        self.channels.put_back(number);
+                    }
+                    self.serve_waiting();
+                    self.settled(calling.promise, Ok(outcome));
+                }
+            }
+            (Expect::Call(call), Role::Replay(_)) => {
+                let outcome = call.outcome(method).ok_or_else(unexpected)?;
+                self.replayed(number, outcome);
+            }
+            (Expect::Get, &mut Role::Get { promise, .. }) => {
+                self.has_got_on = true;
+                self.release(number);
+                self.settled(promise, Ok(Outcome::Got(None)));
+            }
+            (Expect::QosOk, Role::Publisher) => self.fence_passed(),
+            (Expect::QosOk, _) => self.call_fence_passed(number),
+            (Expect::CancelOk, _) => self.cancel_ok(number),
+            (Expect::RecoverOk(promise), _) => self.settled(promise, Ok(Outcome::Done)),
+            (Expect::Replaced(last), _) => self.replaced(number, last),
+            _ => {}
+        }
+        self.fail_hopeless();
+        Ok(())
     }
 
     /// Those who wait for a channel.
@@ -407,13 +280,5 @@ impl Connection {
             Request::Consume(consume) => Some(consume),
             _ => None,
         }
-    }
-}
-
-/// A method's frame, or a header's, from `mark` on: neither can be split.
-pub(super) fn check_frame(out: &[u8], mark: usize, max: usize) -> Result<(), EncodeError> {
-    match out.len() - mark {
-        len if len > max => Err(EncodeError::FrameTooLarge { len, max }),
-        _ => Ok(()),
     }
 }

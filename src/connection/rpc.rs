@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use crate::connection::Connection;
-use crate::connection::channels::{Expect, Role};
-use crate::connection::requests::{Request, Sending};
+use crate::connection::channel::Role;
+use crate::connection::expect::Expect;
+use crate::connection::request::{Request, Sending};
 use crate::types::error::{Error, Result};
 use crate::types::message::{Delivery, Response, Returned};
 use crate::types::results::Outcome;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::types::recovery::Recovery;
 use crate::types::tls_options::TlsOptions;
-use crate::wire::{FieldTable, FieldValue, ShortStr};
+use crate::wire::{DEFAULT_FRAME_MAX, FieldTable, FieldValue, ShortStr};
 
 /// Options of a [`Client`](crate::Client).
 ///
@@ -102,7 +102,7 @@ impl ClientOptions {
     }
 
     pub(crate) fn frame_max_or_default(&self) -> u32 {
-        self.frame_max.unwrap_or(131_072)
+        self.frame_max.unwrap_or(DEFAULT_FRAME_MAX)
     }
 
     pub(crate) fn connect_timeout_or_default(&self) -> Duration {

@@ -11,7 +11,7 @@ use crate::types::ids::PromiseId;
 use crate::types::message::Returned;
 use crate::types::text::Printable;
 use crate::types::tls_failure::TlsFailure;
-use crate::wire::{ShortStr, method_name};
+use crate::wire::{ShortStr, method_name, reply_code};
 
 /// A `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -367,23 +367,23 @@ impl Reply {
     pub fn hint(&self) -> Option<&'static str> {
         let text = &self.text;
         match self.code {
-            541 if text.contains("transient_nonexcl_queues") => Some(
+            reply_code::INTERNAL_ERROR if text.contains("transient_nonexcl_queues") => Some(
                 "this broker refuses queues that are neither durable nor exclusive: declare the queue with \
                  durable(true), or with exclusive(true) if no other connection needs it",
             ),
-            406 if text.contains("'non-durable'") => {
+            reply_code::PRECONDITION_FAILED if text.contains("'non-durable'") => {
                 Some("queues of this type are always durable: declare the queue with durable(true)")
             }
-            406 if text.contains("delivery acknowledgement") => Some(
+            reply_code::PRECONDITION_FAILED if text.contains("delivery acknowledgement") => Some(
                 "a delivery was not acknowledged in time (30 minutes, unless consumer_timeout says otherwise): \
                  acknowledge before long work, or raise the limit; see \
                  https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout",
             ),
-            406 if text.contains("message size") => Some(
+            reply_code::PRECONDITION_FAILED if text.contains("message size") => Some(
                 "the message is over the broker's max_message_size (16 MiB by default since RabbitMQ 4.0, 128 MiB \
                  before): raise it, or send the data another way",
             ),
-            501 if text.contains("frame_too_large") => Some(
+            reply_code::FRAME_ERROR if text.contains("frame_too_large") => Some(
                 "a frame was larger than the broker's frame_max: most often a header block, which cannot be split",
             ),
             _ => None,
@@ -414,23 +414,23 @@ impl Error {
         let code = reply.code;
         let reply = Box::new(reply);
         match code {
-            311 => Self::ContentTooLarge(reply),
-            313 => Self::NoConsumers(reply),
-            320 => Self::ConnectionForced(reply),
-            402 => Self::InvalidPath(reply),
-            403 => Self::AccessRefused(reply),
-            404 => Self::NotFound(reply),
-            405 => Self::ResourceLocked(reply),
-            406 => Self::PreconditionFailed(reply),
-            501 => Self::FrameError(reply),
-            502 => Self::SyntaxError(reply),
-            503 => Self::CommandInvalid(reply),
-            504 => Self::ChannelError(reply),
-            505 => Self::UnexpectedFrame(reply),
-            506 => Self::ResourceError(reply),
-            530 => Self::NotAllowed(reply),
-            540 => Self::NotImplemented(reply),
-            541 => Self::InternalError(reply),
+            reply_code::CONTENT_TOO_LARGE => Self::ContentTooLarge(reply),
+            reply_code::NO_CONSUMERS => Self::NoConsumers(reply),
+            reply_code::CONNECTION_FORCED => Self::ConnectionForced(reply),
+            reply_code::INVALID_PATH => Self::InvalidPath(reply),
+            reply_code::ACCESS_REFUSED => Self::AccessRefused(reply),
+            reply_code::NOT_FOUND => Self::NotFound(reply),
+            reply_code::RESOURCE_LOCKED => Self::ResourceLocked(reply),
+            reply_code::PRECONDITION_FAILED => Self::PreconditionFailed(reply),
+            reply_code::FRAME_ERROR => Self::FrameError(reply),
+            reply_code::SYNTAX_ERROR => Self::SyntaxError(reply),
+            reply_code::COMMAND_INVALID => Self::CommandInvalid(reply),
+            reply_code::CHANNEL_ERROR => Self::ChannelError(reply),
+            reply_code::UNEXPECTED_FRAME => Self::UnexpectedFrame(reply),
+            reply_code::RESOURCE_ERROR => Self::ResourceError(reply),
+            reply_code::NOT_ALLOWED => Self::NotAllowed(reply),
+            reply_code::NOT_IMPLEMENTED => Self::NotImplemented(reply),
+            reply_code::INTERNAL_ERROR => Self::InternalError(reply),
             _ => Self::Other(reply),
         }
     }

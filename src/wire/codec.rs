@@ -2,7 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::field_table;
+/// How many arrays may be inside each other, and how many levels of a table are shown.
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Bytes that are not what they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +16,7 @@ pub(crate) enum DecodeError {
     UnknownMethod { class: u16, method: u16 },
     #[error("a field table has a value of the unknown type {:?}", char::from(*.0))]
     UnknownFieldType(u8),
-    #[error("an array is nested deeper than {} levels", field_table::MAX_DEPTH)]
+    #[error("an array is nested deeper than {} levels", MAX_DEPTH)]
     ArrayTooDeep,
 }
 
@@ -28,7 +29,7 @@ pub(crate) enum EncodeError {
     ShortStrTooLong { len: usize },
     #[error("a value of {len} bytes is too long: strings and tables have 4294967295 bytes at most")]
     TooLong { len: usize },
-    #[error("an array is nested deeper than {} levels", field_table::MAX_DEPTH)]
+    #[error("an array is nested deeper than {} levels", MAX_DEPTH)]
     ArrayTooDeep,
     #[error("an opaque value is not one value of a field table")]
     NotOneValue,

@@ -9,12 +9,10 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use super::codec::{DecodeError, EncodeError, Reader, Writer};
+use super::codec::{EncodeError, MAX_DEPTH, Reader, Writer};
 use super::field_value::FieldValue;
+use super::nesting::skip_value;
 use super::short_str::ShortStr;
-
-/// How many arrays may be inside each other, and how many levels of a table are shown.
-pub(crate) const MAX_DEPTH: usize = 64;
 
 /// A table of names and values: headers, arguments, a peer's properties.
 ///
@@ -242,62 +240,10 @@ fn understood(entries: &[u8]) -> usize {
     end
 }
 
-/// Whether these are a table's entries, all the way down.
-#[cfg(any(test, fuzzing, feature = "testing"))]
-pub(crate) fn check(entries: &[u8]) -> Result<(), DecodeError> {
-    let mut tables = vec![Reader::new(entries)];
-    while let Some(mut reader) = tables.pop() {
-        while !reader.is_empty() {
-            reader.shortstr()?;
-            check_value(&mut reader, 1, &mut tables)?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(any(test, fuzzing, feature = "testing"))]
-fn check_value<'a>(
-    reader: &mut Reader<'a>,
-    depth: usize,
-    tables: &mut Vec<Reader<'a>>,
-) -> Result<(), DecodeError> {
-    match reader.peek()? {
-        b'F' => {
-            reader.octet()?;
-            tables.push(Reader::new(reader.longstr()?));
-            Ok(())
-        }
-        b'A' => {
-            reader.octet()?;
-            let mut items = Reader::new(reader.longstr()?);
-            if depth >= MAX_DEPTH && !items.is_empty() {
-                return Err(DecodeError::ArrayTooDeep);
-            }
-            while !items.is_empty() {
-                check_value(&mut items, depth + 1, tables)?;
-            }
-            Ok(())
-        }
-        _ => skip_value(reader),
-    }
-}
-
-pub(super) fn skip_value(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    let len = match reader.octet()? {
-        b'V' => 0,
-        b't' | b'b' | b'B' => 1,
-        b's' | b'u' => 2,
-        b'I' | b'i' | b'f' => 4,
-        b'D' => 5,
-        b'l' | b'L' | b'd' | b'T' => 8,
-        b'S' | b'x' | b'F' | b'A' => return reader.longstr().map(|_| ()),
-        other => return Err(DecodeError::UnknownFieldType(other)),
-    };
-    reader.bytes(len).map(|_| ())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::check_table as check;
+    use super::super::codec::DecodeError;
     use super::*;
 
     /// Each type with its bytes, letter first.

@@ -4,8 +4,9 @@ use std::fmt::{self, Display as _};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::codec::{DecodeError, EncodeError, Reader, Writer};
-use super::field_table::{FieldTable, MAX_DEPTH, Shown, skip_value};
+use super::codec::{DecodeError, EncodeError, MAX_DEPTH, Reader, Writer};
+use super::field_table::{FieldTable, Shown};
+use super::nesting::skip_value;
 use super::short_str::ShortStr;
 
 /// A value in a [`FieldTable`], with the letter that AMQP has for its type.

@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::codec::EncodeError;
-use super::method::{BasicPublish, WireMethod};
+use super::method::WireMethod;
 
 pub(crate) const FRAME_METHOD: u8 = 1;
 pub(crate) const FRAME_HEADER: u8 = 2;
@@ -16,6 +16,8 @@ const HEADER_LEN: usize = 7;
 pub(crate) const FRAME_OVERHEAD: usize = HEADER_LEN + 1;
 /// The least that two peers may agree on.
 pub(crate) const MIN_FRAME_MAX: u32 = 4096;
+/// The most, where the other side has no limit; and until it has said so.
+pub(crate) const DEFAULT_FRAME_MAX: u32 = 131_072;
 /// What a client says first.
 pub(crate) const PROTOCOL_HEADER: &[u8; 8] = b"AMQP\x00\x00\x09\x01";
 
@@ -163,171 +165,18 @@ pub(crate) fn write_method<M: WireMethod>(
     Ok(())
 }
 
-/// Writes `basic.ack` as [`write_method`] does, but quicker: there is one for each delivery.
-pub(crate) fn write_ack(out: &mut BytesMut, channel: u16, delivery_tag: u64, multiple: bool) {
-    let mut frame = [
-        FRAME_METHOD,
-        0,
-        0,
-        0,
-        0,
-        0,
-        13,
-        0,
-        60,
-        0,
-        80,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        FRAME_END,
-    ];
-    frame[1..3].copy_from_slice(&channel.to_be_bytes());
-    frame[11..19].copy_from_slice(&delivery_tag.to_be_bytes());
-    frame[19] = multiple.into();
-    out.extend_from_slice(&frame);
-}
-
-/// Writes all frames of a message without properties, whose names are short enough and whose body fits in a frame, as
-/// [`write_method`] and its kin do, but quicker: most messages are such ones.
-pub(crate) fn write_plain_message(
-    out: &mut BytesMut,
-    channel: u16,
-    method: &BasicPublish<'_>,
-    body: &[u8],
-) {
-    let (exchange, routing_key) = (method.exchange, method.routing_key);
-    let arguments = 9 + exchange.len() + routing_key.len();
-    let body_frame = if body.is_empty() {
-        0
-    } else {
-        FRAME_OVERHEAD + body.len()
-    };
-    out.reserve(FRAME_OVERHEAD + arguments + FRAME_OVERHEAD + 14 + body_frame);
-    let [c0, c1] = channel.to_be_bytes();
-    let [.., s0, s1] = arguments.to_be_bytes();
-    out.extend_from_slice(&[
-        FRAME_METHOD,
-        c0,
-        c1,
-        0,
-        0,
-        s0,
-        s1,
-        0,
-        60,
-        0,
-        40,
-        0,
-        0,
-        exchange.len() as u8,
-    ]);
-    out.extend_from_slice(exchange);
-    out.extend_from_slice(&[routing_key.len() as u8]);
-    out.extend_from_slice(routing_key);
-    let bits = u8::from(method.mandatory) | u8::from(method.immediate) << 1;
-    let mut header = [
-        bits,
-        FRAME_END,
-        FRAME_HEADER,
-        c0,
-        c1,
-        0,
-        0,
-        0,
-        14,
-        0,
-        60,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        FRAME_END,
-        FRAME_BODY,
-        c0,
-        c1,
-        0,
-        0,
-        0,
-        0,
-    ];
-    header[13..21].copy_from_slice(&(body.len() as u64).to_be_bytes());
-    header[27..31].copy_from_slice(&(body.len() as u32).to_be_bytes());
-    if body.is_empty() {
-        out.extend_from_slice(&header[..24]);
-    } else {
-        out.extend_from_slice(&header);
-        out.extend_from_slice(body);
-        out.extend_from_slice(&[FRAME_END]);
+/// A method's frame, or a header's, that was written from `mark` on: neither can be split.
+pub(crate) fn check_frame(out: &[u8], mark: usize, max: usize) -> Result<(), EncodeError> {
+    match out.len() - mark {
+        len if len > max => Err(EncodeError::FrameTooLarge { len, max }),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BasicAck, ContentHeader};
+    use super::super::BasicAck;
     use super::*;
-
-    #[test]
-    fn the_quick_ways_write_the_same() {
-        for multiple in [false, true] {
-            let (mut one, mut two) = (BytesMut::new(), BytesMut::new());
-            let delivery_tag = 0x0102_0304_0506_0708;
-            write_ack(&mut one, 0x1234, delivery_tag, multiple);
-            let ack = BasicAck {
-                delivery_tag,
-                multiple,
-            };
-            write_method(&mut two, 0x1234, &ack).unwrap();
-            assert_eq!(one, two);
-        }
-        let long = "n".repeat(255);
-        for (exchange, routing_key, body) in [
-            ("", "", ""),
-            ("", "q", "a body"),
-            (long.as_str(), long.as_str(), long.as_str()),
-        ] {
-            for mandatory in [false, true] {
-                let (mut one, mut two) = (BytesMut::new(), BytesMut::new());
-                let publish = BasicPublish {
-                    exchange: exchange.as_bytes(),
-                    routing_key: routing_key.as_bytes(),
-                    mandatory,
-                    immediate: !mandatory,
-                    ..Default::default()
-                };
-                write_plain_message(&mut one, 0x1234, &publish, body.as_bytes());
-                write_method(&mut two, 0x1234, &publish).unwrap();
-                let mark = begin_frame(&mut two, FRAME_HEADER, 0x1234);
-                let header = ContentHeader {
-                    class_id: 60,
-                    body_size: body.len() as u64,
-                    ..Default::default()
-                };
-                header.encode(&mut two).unwrap();
-                end_frame(&mut two, mark);
-                if !body.is_empty() {
-                    let mark = begin_frame(&mut two, FRAME_BODY, 0x1234);
-                    two.extend_from_slice(body.as_bytes());
-                    end_frame(&mut two, mark);
-                }
-                assert_eq!(one, two);
-            }
-        }
-    }
 
     const ACK: &[u8] = b"\x01\x00\x05\x00\x00\x00\x0d\x00\x3c\x00\x50\0\0\0\0\0\0\0\x09\x01\xce";
 

@@ -8,6 +8,12 @@ use bytes::BytesMut;
 
 use super::codec::{DecodeError, EncodeError, Reader, Writer};
 
+/// The numbers of a method: its class's, and its own.
+pub(crate) type MethodId = (u16, u16);
+
+/// The class of all that has to do with messages.
+pub(crate) const CLASS_BASIC: u16 = BasicPublish::ID.0;
+
 /// What every row of the table is.
 pub(crate) trait WireMethod {
     /// Writes the method, its numbers first. On an error it may have written a part.
@@ -37,11 +43,16 @@ macro_rules! methods {
                 $(pub(crate) $field: domain!($domain),)*
             }
 
+            impl $(<$a>)? $method $(<$a>)? {
+                /// Class and method.
+                pub(crate) const ID: MethodId = ($class, $id);
+            }
+
             impl $(<$a>)? WireMethod for $method $(<$a>)? {
                 fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
                     let mut writer = Writer::new(out);
-                    writer.short($class)?;
-                    writer.short($id)?;
+                    writer.short(Self::ID.0)?;
+                    writer.short(Self::ID.1)?;
                     $(writer.$domain(self.$field)?;)*
                     Ok(())
                 }
@@ -75,9 +86,9 @@ macro_rules! methods {
             }
 
             /// Class and method.
-            pub(crate) fn id(&self) -> (u16, u16) {
+            pub(crate) fn id(&self) -> MethodId {
                 match self {
-                    $(Self::$method(_) => ($class, $id),)*
+                    $(Self::$method(_) => $method::ID,)*
                 }
             }
         }
@@ -223,22 +234,6 @@ methods! {
 
     (85, 10) "confirm.select" ConfirmSelect { no_wait: bit }
     (85, 11) "confirm.select-ok" ConfirmSelectOk {}
-}
-
-impl<'a> BasicDeliver<'a> {
-    /// What [`Method::decode`] does, but quicker: most methods that come in are such ones. `None`: it is another one, or
-    /// malformed.
-    pub(crate) fn decode(payload: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader::new(payload.strip_prefix(&[0, 60, 0, 60])?);
-        let deliver = Self {
-            consumer_tag: reader.shortstr().ok()?,
-            delivery_tag: reader.longlong().ok()?,
-            redelivered: reader.bit().ok()?,
-            exchange: reader.shortstr().ok()?,
-            routing_key: reader.shortstr().ok()?,
-        };
-        reader.is_empty().then_some(deliver)
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::codec::{DecodeError, EncodeError, Reader, Writer};
-use super::field_table::check;
+use super::nesting::check_table as check;
 use super::*;
 
 /// A seed that has failed is in the test's output: no file is written.

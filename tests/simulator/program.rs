@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::body_of;
 use super::broker::{self, Broker, Fate, Key, SERVICE};
 use super::rng::Rng;
-use crate::connection::channels::Role;
+use crate::connection::channel::Role;
 use crate::connection::consume::returning::WORK;
 use crate::connection::{Connection, Request, Sending, Settle};
 use crate::types::error::{Error, Result};

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::connection::channels::Expect;
 use crate::connection::consume::gate::Held;
 use crate::connection::consume::unsettled::Unsettled;
-use crate::connection::requests::check_frame;
+use crate::connection::expect::Expect;
 use crate::types::error::{Cancelled, CancelledBy, Error};
 use crate::types::requests::{Consume, ConsumeMulti};
 use crate::wire::{
-    BasicConsume, BasicQos, EncodeError, FieldTable, FieldValue, ShortStr, write_method,
+    BasicConsume, BasicQos, EncodeError, FieldTable, FieldValue, ShortStr, check_frame,
+    write_method,
 };
 
 /// Where a consumer of a stream begins, and where each of its deliveries stands.

@@ -23,17 +23,20 @@ pub(crate) mod returning;
 pub(crate) mod settle;
 pub(crate) mod unsettled;
 
-use crate::connection::channels::{Expect, Role};
+use crate::connection::Connection;
+use crate::connection::channel::Role;
 use crate::connection::consume::consumer::{Consumer, Ending, Later, Queue};
 use crate::connection::consume::unsettled::Unsettled;
-use crate::connection::recovery::blame::Item;
-use crate::connection::requests::Request;
+use crate::connection::event::Event;
+use crate::connection::expect::Expect;
+use crate::connection::recovery::step::Item;
+use crate::connection::request::Request;
 use crate::connection::rpc::is_reply;
-use crate::connection::{Connection, Event, Violation};
+use crate::connection::violation::Violation;
 use crate::types::error::{CancelledBy, Error, Result};
 use crate::types::message::Delivery;
 use crate::types::results::{CancelOk, Outcome};
-use crate::wire::{BasicCancel, ShortStr, write_ack, write_method};
+use crate::wire::{BasicCancel, ShortStr, reply_code, write_ack, write_method};
 
 impl Connection {
     /// Puts a consumer on its channel; gives it back if it cannot be asked for.
@@ -161,7 +164,10 @@ impl Connection {
             return Ok(());
         }
         let Role::Consumer(consumer) = &mut channel.role else {
-            return Err(Violation::new(503, "a delivery where nobody consumes"));
+            return Err(Violation::new(
+                reply_code::COMMAND_INVALID,
+                "a delivery where nobody consumes",
+            ));
         };
         let Consumer {
             promise,
@@ -170,7 +176,10 @@ impl Connection {
             ..
         } = *consumer;
         let Some(queue) = consumer.queue_of(delivery.consumer_tag.as_bytes()) else {
-            return Err(Violation::new(503, "a delivery for an unknown consumer"));
+            return Err(Violation::new(
+                reply_code::COMMAND_INVALID,
+                "a delivery for an unknown consumer",
+            ));
         };
         // What comes before recover-ok was sent before the broker took it all back.
         if !no_ack
@@ -190,7 +199,10 @@ impl Connection {
         delivery.origin.no_ack = no_ack;
         if !no_ack {
             if !channel.unsettled.push(delivery.origin.tag) {
-                return Err(Violation::new(503, "a delivery tag that does not rise"));
+                return Err(Violation::new(
+                    reply_code::COMMAND_INVALID,
+                    "a delivery tag that does not rise",
+                ));
             }
             let headers = &delivery.properties.headers;
             queue.note_offset(delivery.origin.tag, &channel.unsettled, headers);

@@ -3,10 +3,15 @@
 
 use bytes::BytesMut;
 
-use crate::connection::channels::{Expect, Role};
+use crate::connection::Connection;
+use crate::connection::channel::awaits_answer;
+use crate::connection::channel::{Channel, Role};
 use crate::connection::consume::consumer::{Consumer, Later, Queue};
-use crate::connection::{Connection, Event};
+use crate::connection::consume::gate::Account;
+use crate::connection::event::Event;
+use crate::connection::expect::Expect;
 use crate::types::error::{Error, Result};
+use crate::types::message::Delivery;
 use crate::types::results::Outcome;
 use crate::wire::{BasicCancel, BasicQos, EncodeError, write_method};
 
@@ -137,6 +142,81 @@ impl Connection {
                 Err(Error::InvalidArgument(error.to_string()))
             }
         }
+    }
+
+    /// Bytes of deliveries that are held back, and of which the broker sends more without a bound.
+    pub(crate) fn unbounded_held(&self) -> usize {
+        self.gates.unbounded
+    }
+
+    /// Holds a delivery back; or drops it, to go back to its queue: there is too much already.
+    pub(crate) fn hold_back(&mut self, number: u16, delivery: Box<Delivery>) {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        let Role::Consumer(consumer) = &mut channel.role else {
+            return;
+        };
+        if self.gates.held >= self.config.options.unread_high_water_mark
+            && awaits_answer(consumer, &channel.expect)
+        {
+            let tag = delivery.origin.tag;
+            let is_kept = channel.role.keeps(tag);
+            return channel.unsettled.give_up([(tag, is_kept)].into_iter());
+        }
+        consumer.held.push(delivery);
+        self.count_held(number);
+    }
+
+    /// Brings the account up to date, after a change of what a consumer's gate holds, or of what bounds it.
+    pub(crate) fn count_held(&mut self, number: u16) {
+        let Some(Channel {
+            role: Role::Consumer(consumer),
+            expect,
+            unsettled,
+            ..
+        }) = self.channels.get_mut(number)
+        else {
+            return;
+        };
+        if consumer.held.is_empty() && consumer.held.counted == Account::default() {
+            return;
+        }
+        let is_bounded = awaits_answer(consumer, expect)
+            || consumer
+                .allowed
+                .is_some_and(|allowed| unsettled.len() <= allowed);
+        let held = consumer.held.bytes;
+        let new = Account {
+            held,
+            unbounded: if is_bounded { 0 } else { held },
+        };
+        let old = std::mem::replace(&mut consumer.held.counted, new);
+        self.gates.replace(old, new);
+    }
+
+    /// The account is what the gates hold.
+    #[cfg(test)]
+    pub(crate) fn check_gates(&self) {
+        let mut sum = Account::default();
+        for (_, channel) in self.channels.open_channels() {
+            if let Role::Consumer(consumer) = &channel.role {
+                let deliveries = consumer.held.deliveries.iter();
+                let bytes: usize = deliveries.map(|delivery| delivery.bytes()).sum();
+                assert_eq!(
+                    (consumer.held.bytes, consumer.held.counted.held),
+                    (bytes, bytes)
+                );
+                sum.replace(Account::default(), consumer.held.counted);
+            }
+        }
+        assert_eq!(self.gates, sum);
+    }
+
+    /// Takes what a consumer's gate holds off the account: the consumer is no more, or has lost its channel.
+    pub(crate) fn discount_held(&mut self, consumer: &mut Consumer) {
+        let old = std::mem::take(&mut consumer.held.counted);
+        self.gates.replace(old, Account::default());
     }
 }
 

@@ -13,7 +13,7 @@
 use bytes::BytesMut;
 
 use crate::connection::Connection;
-use crate::connection::channels::{Channel, Role};
+use crate::connection::channel::{Channel, Role};
 use crate::connection::consume::settle::Settle;
 use crate::connection::consume::unsettled::{Next, Unsettled};
 use crate::types::error::{Error, Result};

@@ -2,9 +2,11 @@
 
 use bytes::BytesMut;
 
-use crate::connection::channels::{Expect, Role};
+use crate::connection::Connection;
+use crate::connection::channel::Role;
 use crate::connection::consume::consumer::{Later, Queue};
-use crate::connection::{Connection, Event};
+use crate::connection::event::Event;
+use crate::connection::expect::Expect;
 use crate::types::error::{Error, Result};
 use crate::types::message::Origin;
 use crate::types::requests::Requeue;

@@ -4,141 +4,73 @@
 
 use bytes::Bytes;
 
-use crate::connection::channels::{Channels, Expect, PUBLISHER, Role};
-use crate::connection::incoming::body::{AT_ONCE, Body, LARGE, Pool};
+use crate::connection::Connection;
+use crate::connection::channel::{PUBLISHER, Role};
+use crate::connection::channels::Channels;
+use crate::connection::expect::Expect;
+use crate::connection::incoming::body::{AT_ONCE, Body, LARGE};
+use crate::connection::incoming::input::PlainDelivery;
 use crate::connection::incoming::memory::Memory;
-use crate::connection::publish::{BASIC, MARK};
-use crate::connection::{Connection, Violation};
-use crate::types::message::{Delivery, Origin, Returned};
+use crate::connection::incoming::{Incoming, Kind};
+use crate::connection::violation::Violation;
+use crate::types::message::Delivery;
 use crate::types::results::Outcome;
-use crate::wire::{
-    Arena, BasicGetOk, BasicReturn, ContentHeader, FRAME_HEADER, FrameHead, Properties, ShortStr,
-};
-
-/// A message, as the method in front of it says.
-#[derive(Debug)]
-pub(crate) enum Message {
-    Delivered(Box<Delivery>),
-    Got(Box<Delivery>),
-    Returned(Box<Returned>),
-}
-
-impl Message {
-    pub(crate) fn got(method: &BasicGetOk<'_>, origin: Origin, memory: &mut Memory) -> Self {
-        let mut delivery = memory.delivery();
-        let arena = &mut memory.arena;
-        delivery.exchange = ShortStr::from_wire(method.exchange, arena);
-        delivery.routing_key = ShortStr::from_wire(method.routing_key, arena);
-        delivery.redelivered = method.redelivered;
-        delivery.message_count = method.message_count;
-        delivery.origin = origin;
-        Self::Got(delivery)
-    }
-
-    pub(crate) fn returned(method: &BasicReturn<'_>, arena: &mut Arena) -> Self {
-        Self::Returned(Box::new(Returned {
-            reply_code: method.reply_code,
-            reply_text: ShortStr::from_wire(method.reply_text, arena),
-            exchange: ShortStr::from_wire(method.exchange, arena),
-            routing_key: ShortStr::from_wire(method.routing_key, arena),
-            properties: Properties::default(),
-            body: Bytes::new(),
-        }))
-    }
-
-    fn set_properties(&mut self, properties: Properties) {
-        match self {
-            Self::Delivered(delivery) | Self::Got(delivery) => {
-                delivery.properties = properties;
-                // Users never see the mark of a mandatory message.
-                if !delivery.properties.headers.is_empty() {
-                    delivery.properties.headers.remove(MARK);
-                }
-            }
-            Self::Returned(returned) => returned.properties = properties,
-        }
-    }
-}
-
-/// A message whose frames are coming in.
-#[derive(Debug)]
-pub(crate) struct Incoming {
-    message: Message,
-    /// Whether the header has come.
-    has_header: bool,
-    /// What has come of the body, if it is large, or in several frames.
-    body: Option<Body>,
-    missing: u64,
-}
-
-impl Incoming {
-    pub(crate) fn new(message: Message) -> Self {
-        Self {
-            message,
-            has_header: false,
-            body: None,
-            missing: 0,
-        }
-    }
-
-    /// Takes the header frame.
-    fn header(&mut self, payload: &[u8], arena: &mut Arena) -> Result<(), Violation> {
-        if self.has_header {
-            return Err(Violation::new(
-                505,
-                "a second content header for one message",
-            ));
-        }
-        self.missing = match ContentHeader::plain(payload) {
-            Some(size) => size,
-            None => {
-                let header = ContentHeader::decode(payload, arena)?;
-                if header.class_id != BASIC {
-                    return Err(Violation::new(
-                        501,
-                        format!("a content header of the class {}", header.class_id),
-                    ));
-                }
-                self.message.set_properties(header.properties);
-                header.body_size
-            }
-        };
-        self.has_header = true;
-        Ok(())
-    }
-
-    /// Checks that a body frame of so many bytes may come.
-    fn check(&self, size: usize) -> Result<(), Violation> {
-        if !self.has_header {
-            return Err(Violation::new(
-                505,
-                "a body frame before its content header",
-            ));
-        }
-        if self.missing < size as u64 {
-            return Err(Violation::new(
-                505,
-                "a body longer than its header announced",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Where a body frame of so many bytes goes.
-    fn room(&mut self, size: usize, pool: &mut Pool) -> Body {
-        let mut body = self.body.take().unwrap_or_default();
-        pool.reserve(&mut body, size, self.missing);
-        body
-    }
-
-    /// Takes back what [`room`](Self::room) gave, with those bytes in it.
-    fn filled(&mut self, body: Body, size: usize) {
-        self.missing -= size as u64;
-        self.body = Some(body);
-    }
-}
+use crate::wire::{BasicDeliver, FRAME_HEADER, FrameHead, ShortStr, reply_code};
 
 impl Connection {
+    /// `basic.deliver`.
+    pub(crate) fn begin_delivery(
+        &mut self,
+        number: u16,
+        deliver: &BasicDeliver<'_>,
+    ) -> Result<(), Violation> {
+        let delivery = self.delivered(number, deliver)?;
+        if let Some(channel) = self.channels.get_mut(number) {
+            channel.incoming = Some(Incoming::new(Kind::Delivered(delivery)));
+        }
+        Ok(())
+    }
+
+    /// Three frames at once.
+    pub(crate) fn handle_plain_delivery(
+        &mut self,
+        plain: &PlainDelivery<'_>,
+    ) -> Result<(), Violation> {
+        let mut delivery = self.delivered(plain.channel, &plain.deliver)?;
+        delivery.body = self.memory.arena.copy(plain.body);
+        self.deliver(plain.channel, delivery)
+    }
+
+    /// What `basic.deliver` says of a message.
+    fn delivered(
+        &mut self,
+        number: u16,
+        deliver: &BasicDeliver<'_>,
+    ) -> Result<Box<Delivery>, Violation> {
+        let channel = self.channels.for_method(number, || "basic.deliver")?;
+        let tag = match &channel.role {
+            Role::Publisher => {
+                return Err(Violation::new(
+                    reply_code::COMMAND_INVALID,
+                    "a delivery where nobody consumes",
+                ));
+            }
+            Role::Consumer(consumer) => consumer.known_tag(deliver.consumer_tag),
+            _ => None,
+        };
+        let mut delivery = self.memory.delivery();
+        let arena = &mut self.memory.arena;
+        delivery.consumer_tag =
+            tag.unwrap_or_else(|| ShortStr::from_wire(deliver.consumer_tag, arena));
+        delivery.exchange = ShortStr::from_wire(deliver.exchange, arena);
+        delivery.routing_key = ShortStr::from_wire(deliver.routing_key, arena);
+        delivery.redelivered = deliver.redelivered;
+        delivery.origin = self
+            .config
+            .origin(number, channel.epoch, deliver.delivery_tag);
+        Ok(delivery)
+    }
+
     /// A header or body frame.
     pub(crate) fn handle_content(
         &mut self,
@@ -203,16 +135,16 @@ impl Connection {
         let Some(incoming) = channel.and_then(|channel| channel.incoming.take()) else {
             return Ok(());
         };
-        match incoming.message {
-            Message::Delivered(mut delivery) => {
+        match incoming.kind {
+            Kind::Delivered(mut delivery) => {
                 delivery.body = body;
                 self.deliver(number, delivery)
             }
-            Message::Got(mut delivery) => {
+            Kind::Got(mut delivery) => {
                 delivery.body = body;
                 self.got(number, delivery)
             }
-            Message::Returned(mut returned) => {
+            Kind::Returned(mut returned) => {
                 returned.body = body;
                 if number == PUBLISHER {
                     return self.returned(returned);
@@ -229,7 +161,10 @@ impl Connection {
             return Ok(());
         };
         let Role::Get { promise, no_ack } = channel.role else {
-            return Err(Violation::new(503, "basic.get-ok, which nobody asked for"));
+            return Err(Violation::new(
+                reply_code::COMMAND_INVALID,
+                "basic.get-ok, which nobody asked for",
+            ));
         };
         channel.expected(|expect| *expect == Expect::Get);
         channel.role = Role::Settling;
@@ -249,16 +184,22 @@ impl Connection {
 /// The message of which a part has come on that channel.
 fn incoming(channels: &mut Channels, number: u16) -> Result<&mut Incoming, Violation> {
     if number == 0 {
-        return Err(Violation::new(501, "content on channel 0"));
+        return Err(Violation::new(
+            reply_code::FRAME_ERROR,
+            "content on channel 0",
+        ));
     }
     let Some(channel) = channels.get_mut(number) else {
         return Err(Violation::new(
-            504,
+            reply_code::CHANNEL_ERROR,
             format!("content on channel {number}, which is not open"),
         ));
     };
     let Some(incoming) = &mut channel.incoming else {
-        return Err(Violation::new(505, "content that no method announced"));
+        return Err(Violation::new(
+            reply_code::UNEXPECTED_FRAME,
+            "content that no method announced",
+        ));
     };
     Ok(incoming)
 }

@@ -5,7 +5,8 @@
 
 use std::time::Instant;
 
-use crate::connection::{Connection, Event};
+use crate::connection::Connection;
+use crate::connection::event::Event;
 use crate::types::error::Error;
 use crate::types::recovery::ConnectionEvent;
 use crate::types::text::Printable;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::connection::recovery::bindings::Binding;
-use crate::connection::recovery::topology::{Step, StepKey};
+use crate::connection::recovery::step::{Step, StepKey};
 use crate::wire::ShortStr;
 
 /// So many things are kept, and so many steps in all: a program may use up a queue for each request.

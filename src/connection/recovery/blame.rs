@@ -24,11 +24,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
-use crate::connection::channels::Role;
+use crate::connection::channel::Role;
 use crate::connection::recovery::careful::Careful;
-use crate::connection::recovery::topology::StepKey;
-use crate::connection::requests::Request;
+use crate::connection::recovery::step::{Item, StepKey};
+use crate::connection::request::Request;
 use crate::types::error::{Disconnect, Error};
+use crate::wire::{BasicConsume, BasicGet, BasicPublish, MethodId};
 
 /// So many dying connections in a row make a suspect, if the broker has said that something is wrong; and if it has not.
 /// Where it has, so many with nothing else under way are a conviction, too.
@@ -46,17 +47,6 @@ const STRIKES: u32 = 4;
 
 /// When it is tried again: at first, and twice as long each time.
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// The class and method of a request.
-type MethodId = (u16, u16);
-
-const PUBLISH: MethodId = (60, 40);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Item {
-    Step(StepKey),
-    Promise(u64),
-}
 
 /// Something that the broker may be handling.
 #[derive(Debug)]
@@ -285,15 +275,15 @@ impl Connection {
                     }
                 }
                 Role::Replay(step) => add(Item::Step(step.key()), step.request().method()),
-                Role::Get { promise, .. } => add(Item::Promise(*promise), (60, 70)),
+                Role::Get { promise, .. } => add(Item::Promise(*promise), BasicGet::ID),
                 Role::Caller {
                     promise,
                     is_handled: false,
                     ..
                 }
-                | Role::Expired { promise } => add(Item::Promise(*promise), PUBLISH),
+                | Role::Expired { promise } => add(Item::Promise(*promise), BasicPublish::ID),
                 Role::Consumer(consumer) if consumer.starting > 0 => {
-                    add(Item::Promise(consumer.promise), (60, 20));
+                    add(Item::Promise(consumer.promise), BasicConsume::ID);
                 }
                 _ => {}
             }
@@ -301,7 +291,7 @@ impl Connection {
         let publishes = self.publishes_under_way().filter(|&(.., is_sent)| is_sent);
         all.extend(publishes.take(2).map(|(promise, sent_before, _)| UnderWay {
             item: Item::Promise(promise),
-            method: PUBLISH,
+            method: BasicPublish::ID,
             sent_before,
         }));
         all
@@ -355,25 +345,5 @@ impl Connection {
             return self.suspended.push_back((consumer, error.clone()));
         }
         self.fail_consumer(consumer, error);
-    }
-}
-
-impl Request {
-    /// The class and method that it is written as.
-    fn method(&self) -> MethodId {
-        match self {
-            Self::ExchangeDeclare(_) => (40, 10),
-            Self::ExchangeDelete(_) => (40, 20),
-            Self::ExchangeBind(_) => (40, 30),
-            Self::ExchangeUnbind(_) => (40, 40),
-            Self::QueueDeclare(_) => (50, 10),
-            Self::QueueBind(_) => (50, 20),
-            Self::QueuePurge(_) => (50, 30),
-            Self::QueueDelete(_) => (50, 40),
-            Self::QueueUnbind(_) => (50, 50),
-            Self::Consume(_) => (60, 20),
-            Self::Send(_) => PUBLISH,
-            Self::Get(_) => (60, 70),
-        }
     }
 }

@@ -17,7 +17,7 @@
 use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
-use crate::connection::recovery::blame::Item;
+use crate::connection::recovery::step::Item;
 
 /// How long a turn may take: whatever hangs at the broker then does not hang everything else.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -15,14 +15,17 @@ pub(crate) mod blame;
 pub(crate) mod careful;
 pub(crate) mod replay;
 pub(crate) mod restart;
+pub(crate) mod step;
 pub(crate) mod topology;
 
-use crate::connection::channels::{Calling, Channel, Expect, Role};
+use crate::connection::Connection;
+use crate::connection::channel::{Calling, Channel, Role};
 use crate::connection::consume::consumer::Consumer;
-use crate::connection::handshake::State;
+use crate::connection::event::Event;
+use crate::connection::expect::Expect;
 use crate::connection::recovery::replay::Replay;
-use crate::connection::requests::Request;
-use crate::connection::{Connection, Event};
+use crate::connection::request::Request;
+use crate::connection::state::State;
 use crate::types::error::Error;
 use crate::types::recovery::ConnectionEvent;
 use crate::types::results::Outcome;
@@ -90,7 +93,7 @@ impl Connection {
         if self.state.is_up() {
             self.suspend_publishes();
         }
-        self.state = State::Suspended;
+        self.state.become_(State::Suspended);
         // No turn is going on, nor is one timed.
         self.blame.careful = None;
         self.failure = Some(error.clone());
@@ -156,7 +159,7 @@ impl Connection {
 
     /// There is another socket: from the protocol header on.
     pub(crate) fn restart(&mut self) {
-        self.state = State::Start;
+        self.state.become_(State::Start);
         self.input.clear();
         self.failure = None;
         self.frame_max = crate::connection::handshake::FRAME_MAX as usize;
@@ -199,25 +202,5 @@ impl Connection {
             .iter()
             .position(|(consumer, _)| consumer.promise == promise)?;
         self.suspended.remove(index).map(|(consumer, _)| consumer)
-    }
-}
-
-impl Request {
-    /// Whether doing it twice is as good as doing it once.
-    fn may_be_repeated(&self) -> bool {
-        match self {
-            Self::QueueDeclare(_)
-            | Self::QueueBind(_)
-            | Self::QueueUnbind(_)
-            | Self::ExchangeDeclare(_)
-            | Self::ExchangeBind(_)
-            | Self::ExchangeUnbind(_) => true,
-            Self::QueueDelete(_)
-            | Self::QueuePurge(_)
-            | Self::ExchangeDelete(_)
-            | Self::Get(_)
-            | Self::Consume(_)
-            | Self::Send(_) => false,
-        }
     }
 }

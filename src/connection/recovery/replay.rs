@@ -9,14 +9,15 @@
 //!
 //! Publishes must not overtake what they are for: what finds no queue is confirmed, and lost. So they wait for it.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::connection::channels::{Expect, Role};
-use crate::connection::handshake::State;
-use crate::connection::recovery::blame::Item;
-use crate::connection::recovery::topology::{Plan, Step, StepKey};
-use crate::connection::{Connection, Event};
+use crate::connection::Connection;
+use crate::connection::channel::Role;
+use crate::connection::event::Event;
+use crate::connection::expect::Expect;
+use crate::connection::recovery::step::{Gone, Item, Plan, Step, StepKey};
+use crate::connection::state::State;
 use crate::types::error::Error;
 use crate::types::recovery::{ConnectionEvent, Restored};
 use crate::types::results::Outcome;
@@ -59,29 +60,6 @@ struct Pending {
     error: Error,
     /// Whether publishes wait for it.
     holds: bool,
-}
-
-/// Names of what has to be declared once more.
-#[derive(Debug, Default)]
-pub(crate) struct Gone {
-    pub(crate) exchanges: BTreeSet<ShortStr>,
-    pub(crate) queues: BTreeSet<ShortStr>,
-    /// Whether publishes wait for it.
-    pub(crate) holds: bool,
-}
-
-impl Gone {
-    fn is_empty(&self) -> bool {
-        self.exchanges.is_empty() && self.queues.is_empty()
-    }
-
-    fn insert(&mut self, end: &StepKey) {
-        match end {
-            StepKey::Exchange(name) => self.exchanges.insert(name.clone()),
-            StepKey::Queue(name) => self.queues.insert(name.clone()),
-            StepKey::ExchangeBinding(_) | StepKey::QueueBinding(_) => false,
-        };
-    }
 }
 
 impl Replay {
@@ -140,7 +118,7 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
 impl Connection {
     /// The connection is open anew, and everything is to be declared before anything else.
     pub(crate) fn begin_replay(&mut self) {
-        self.state = State::Recovering;
+        self.state.become_(State::Recovering);
         let Some(recovery) = &self.config.options.recovery else {
             return self.open_again();
         };
@@ -367,7 +345,7 @@ impl Connection {
     }
 
     fn open_again(&mut self) {
-        self.state = State::Open;
+        self.state.become_(State::Open);
         self.start_suspended();
         let mut report = std::mem::take(&mut self.replay.report);
         for pending in &self.replay.again {

@@ -3,8 +3,8 @@
 use crate::connection::Connection;
 use crate::connection::consume::consumer::Consumer;
 use crate::connection::consume::unsettled::Unsettled;
-use crate::connection::recovery::blame::Item;
 use crate::connection::recovery::replay::is_refusal;
+use crate::connection::recovery::step::Item;
 use crate::types::error::Error;
 use crate::wire::{ChannelOpen, write_method};
 

@@ -1,0 +1,31 @@
+//! What comes out of a connection, beside bytes.
+
+use crate::types::error::Result;
+use crate::types::message::Delivery;
+use crate::types::recovery::ConnectionEvent;
+use crate::types::results::Outcome;
+use crate::wire::ShortStr;
+
+/// Something for a promise.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Its result; or the end of a consumer.
+    Resolved(u64, Result<Outcome>),
+    /// The publishes of all promises from `first` to `last` have succeeded.
+    Published {
+        first: u64,
+        last: u64,
+    },
+    Delivery(u64, Box<Delivery>),
+    /// The deliveries of a consumer that nobody has read will come again.
+    Stale(u64),
+    /// A consumer is cancelled: what nobody has read of it goes back, by `Connection::give_back`, which has to be called.
+    Unread {
+        consumer: u64,
+        channel: u16,
+        /// The tags of queues that are no more, as far as anybody knows: what came of these stays to be read.
+        gone: Vec<ShortStr>,
+    },
+    /// Something for the program, and no promise.
+    Changed(ConnectionEvent),
+}
