@@ -21,7 +21,11 @@ use std::time::{Duration, Instant};
 
 use puka::Client;
 
-#[allow(dead_code, reason = "other test binaries need more of it")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "other test binaries need more of it"
+)]
 #[path = "broker/support.rs"]
 mod support;
 

@@ -2,7 +2,11 @@
 
 #![cfg(feature = "tls")]
 
-#[allow(dead_code, reason = "other test binaries need more of it")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "other test binaries need more of it"
+)]
 #[path = "broker/support.rs"]
 mod support;
 

@@ -5,7 +5,11 @@
 
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code, reason = "other test binaries need more of it")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "other test binaries need more of it"
+)]
 #[path = "broker/support.rs"]
 mod support;
 

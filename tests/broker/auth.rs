@@ -2,10 +2,10 @@
 
 use puka::{AuthMechanism, Client, ClientOptions, Error};
 
-use crate::support::{Broker, Session, unique, url};
+use crate::support::{Broker, Session, new_client_with, unique, url};
 
-fn connect(url: &str, options: ClientOptions) -> puka::Result<Client> {
-    let mut client = Client::with_options(url, options)?;
+pub(crate) fn connect(url: &str, options: ClientOptions) -> puka::Result<Client> {
+    let mut client = new_client_with(url, options)?;
     client.connect().wait(&mut client)?;
     Ok(client)
 }
@@ -52,10 +52,8 @@ fn where_only_one_mechanism_is_offered_that_one_is_used() {
 fn a_long_token_goes_through_the_login() {
     let broker = Broker::start(&[]);
     let token = "t".repeat(2000);
-    broker.eval(&format!(
-        "rabbit_auth_backend_internal:add_user(<<\"long\">>, <<\"{token}\">>, <<\"test\">>)."
-    ));
-    broker.eval("rabbit_auth_backend_internal:set_permissions(<<\"long\">>, <<\"/\">>, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>).");
+    broker.add_user("long", &token);
+    broker.set_permissions("long", [".*", ".*", ".*"]);
     let url = broker
         .url
         .replace("amqp://", &format!("amqp://long:{token}@"));
@@ -102,71 +100,4 @@ fn a_new_secret_is_told() {
     session.publish(&queue, "x");
     session.close().wait(&mut session).unwrap();
     session.connect().wait(&mut session).unwrap();
-}
-
-/// A broker that takes JSON web tokens, signed with a key that only it knows.
-fn broker_of_tokens() -> Broker {
-    let conf = ["auth_backends.1 = rabbit_auth_backend_oauth2"];
-    let broker = Broker::start_with(&conf, "rabbitmq_auth_backend_oauth2");
-    broker.eval(
-        "application:set_env(rabbitmq_auth_backend_oauth2, resource_server_id, <<\"rabbitmq\">>), \
-         application:set_env(rabbitmq_auth_backend_oauth2, key_config, [{default_key, <<\"k\">>}, {signing_keys, \
-         #{<<\"k\">> => {map, #{<<\"kty\">> => <<\"oct\">>, <<\"alg\">> => <<\"HS256\">>, <<\"k\">> => \
-         base64:encode(<<\"secret\">>)}}}}]).",
-    );
-    broker
-}
-
-/// A token that lasts for so many seconds.
-fn token(broker: &Broker, seconds: u32) -> String {
-    let made = broker.eval(&format!(
-        "E = fun(B) -> B1 = binary:replace(base64:encode(B), <<\"+\">>, <<\"-\">>, [global]), B2 = binary:replace(B1, \
-         <<\"/\">>, <<\"_\">>, [global]), binary:replace(B2, <<\"=\">>, <<>>, [global]) end, \
-         X = integer_to_binary(os:system_time(second) + {seconds}), \
-         H = E(<<\"{{\\\"alg\\\":\\\"HS256\\\",\\\"kid\\\":\\\"k\\\",\\\"typ\\\":\\\"JWT\\\"}}\">>), \
-         P = E(<<\"{{\\\"aud\\\":[\\\"rabbitmq\\\"],\\\"sub\\\":\\\"me\\\",\\\"scope\\\":[\\\"rabbitmq.read:*/*\\\",\
-         \\\"rabbitmq.write:*/*\\\",\\\"rabbitmq.configure:*/*\\\"],\\\"exp\\\":\", X/binary, \"}}\">>), \
-         S = E(crypto:mac(hmac, sha256, <<\"secret\">>, <<H/binary, \".\", P/binary>>)), \
-         binary_to_list(<<H/binary, \".\", P/binary, \".\", S/binary>>)."
-    ));
-    // {ok, "the token"}
-    made.split('"').nth(1).expect("a token").to_owned()
-}
-
-#[test]
-fn a_token_that_expires_is_renewed() {
-    let broker = broker_of_tokens();
-    let url = |token: &str| {
-        broker
-            .url
-            .replace("amqp://", &format!("amqp://me:{token}@"))
-    };
-    let brief = token(&broker, 6);
-    let mut renewed = connect(&url(&brief), ClientOptions::new()).unwrap();
-    let mut neglected = connect(&url(&brief), ClientOptions::new()).unwrap();
-    let update = renewed.update_secret(token(&broker, 3600), "the old one expires");
-    renewed.wait(update).unwrap();
-    // Once it has expired the broker refuses whatever the other one asks for.
-    let until = std::time::Instant::now() + crate::support::LIMIT;
-    let mut asked = 0;
-    let error = loop {
-        asked += 1;
-        let name = format!("asked-{asked}");
-        if let Err(error) = neglected.queue_declare(name).wait(&mut neglected) {
-            break error;
-        }
-        assert!(std::time::Instant::now() < until, "it does not expire");
-        neglected
-            .sleep(std::time::Duration::from_millis(100))
-            .unwrap();
-    };
-    assert!(matches!(error, Error::AccessRefused(_)), "{error}");
-    let _ = neglected.close().wait(&mut neglected);
-    renewed.queue_declare("mine").wait(&mut renewed).unwrap();
-    // Later logins use the new one.
-    renewed.close().wait(&mut renewed).unwrap();
-    renewed.connect().wait(&mut renewed).unwrap();
-    let error = neglected.connect().wait(&mut neglected).unwrap_err();
-    assert!(matches!(error, Error::AccessRefused(_)), "{error}");
-    assert!(!format!("{renewed:?} {error}").contains(&brief));
 }

@@ -7,22 +7,6 @@ use puka::{ClientOptions, ConnectionEvent, Error};
 
 use crate::support::{Broker, LIMIT, MOMENT, Session};
 
-/// Returns when every connection has been sent word, so that what comes next meets the alarm.
-fn alarm(broker: &Broker, event: &str) {
-    broker.eval(&format!("gen_event:sync_notify(rabbit_alarm, {event})."));
-}
-
-fn raise_alarm(broker: &Broker) {
-    alarm(
-        broker,
-        "{set_alarm, {{resource_limit, memory, node()}, []}}",
-    );
-}
-
-fn clear_alarm(broker: &Broker) {
-    alarm(broker, "{clear_alarm, {resource_limit, memory, node()}}");
-}
-
 /// A session on a connection that publishes: RabbitMQ tells no other of the alarm.
 fn publishing(broker: &Broker, options: ClientOptions) -> (Session, String) {
     let mut session = Session::at(&broker.url, options);
@@ -38,7 +22,7 @@ fn a_blocked_publisher_knows_it_waits_and_goes_on() {
     let (mut session, queue) = publishing(&broker, options);
     let (sender, told) = channel();
     session.on_connection_event(move |_, event| sender.send(event).unwrap());
-    raise_alarm(&broker);
+    broker.raise_alarm();
     // The broker says so when the next message comes, and that one may be taken.
     let first = session.basic_publish("", &queue, "1");
     while session.blocked().is_none() {
@@ -54,7 +38,7 @@ fn a_blocked_publisher_knows_it_waits_and_goes_on() {
     let handle = session.handle().unwrap();
     let filled = session.basic_publish("", &queue, vec![0; 100_000]);
     assert!(!session.has_room());
-    clear_alarm(&broker);
+    broker.clear_alarm();
     let last = session.basic_publish("", &queue, "last");
     for promise in [first, second, filled, last] {
         session
@@ -76,7 +60,7 @@ fn an_alarm_that_outlasts_the_tcp_timeout_does_no_harm() {
     let options = || ClientOptions::new().tcp_timeout(timeout);
     let (mut waiting, queue) = publishing(&broker, options());
     let (mut computing, _) = publishing(&broker, options());
-    raise_alarm(&broker);
+    broker.raise_alarm();
     // More than the system holds, on both sides: the broker stops reading in the middle of it.
     let held = waiting.basic_publish("", &queue, vec![0; 15_000_000]);
     let other = computing.basic_publish("", &queue, vec![0; 15_000_000]);
@@ -85,7 +69,7 @@ fn an_alarm_that_outlasts_the_tcp_timeout_does_no_harm() {
     }
     let result = waiting.wait_timeout(held, 8 * timeout);
     assert!(result.unwrap().is_none(), "it is confirmed in an alarm");
-    clear_alarm(&broker);
+    broker.clear_alarm();
     for (session, publish) in [(&mut waiting, held), (&mut computing, other)] {
         session
             .wait_timeout(publish, LIMIT)
@@ -102,7 +86,7 @@ fn after_the_limit_publishes_fail_until_the_broker_is_well_again() {
         .blocked_timeout(Duration::from_millis(500))
         .high_water_mark(1000);
     let (mut session, queue) = publishing(&broker, options);
-    raise_alarm(&broker);
+    broker.raise_alarm();
     // The broker may still take the message that tells it of a publisher.
     let error = loop {
         if let Err(error) = session.basic_publish("", &queue, "1").wait(&mut session) {
@@ -124,7 +108,7 @@ fn after_the_limit_publishes_fail_until_the_broker_is_well_again() {
             "{error}"
         );
     }
-    clear_alarm(&broker);
+    broker.clear_alarm();
     while session.blocked().is_some() {
         session.sleep(Duration::from_millis(10)).unwrap();
     }
@@ -136,7 +120,7 @@ fn close_does_not_wait_for_ever_for_a_broker_that_does_not_read() {
     let broker = Broker::start(&[]);
     let options = ClientOptions::new().connect_timeout(Duration::from_millis(500));
     let (mut session, queue) = publishing(&broker, options);
-    raise_alarm(&broker);
+    broker.raise_alarm();
     session.basic_publish("", &queue, "1");
     while session.blocked().is_none() {
         session.sleep(Duration::from_millis(10)).unwrap();
@@ -144,5 +128,5 @@ fn close_does_not_wait_for_ever_for_a_broker_that_does_not_read() {
     let close = session.close();
     let error = session.wait(close).unwrap_err();
     assert!(error.is_connection_broken(), "{error}");
-    clear_alarm(&broker);
+    broker.clear_alarm();
 }

@@ -1,11 +1,10 @@
 //! Connect and close, and what may go wrong with them.
 
-use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use puka::{Client, ClientOptions, Disconnect, Error};
 
-use crate::support::{LIMIT, Session, url};
+use crate::support::{LIMIT, Session, Silent, cut, new_client, new_client_with, nobody, now, url};
 
 /// The test broker's URL with another login and vhost.
 fn url_with(login: &str, vhost: &str) -> String {
@@ -23,14 +22,14 @@ fn url_with(login: &str, vhost: &str) -> String {
 }
 
 fn connect_error(url: &str, options: ClientOptions) -> Error {
-    let mut client = Client::with_options(url, options).unwrap();
+    let mut client = new_client_with(url, options).unwrap();
     let promise = client.connect();
     client.wait(promise).unwrap_err()
 }
 
 #[test]
 fn the_broker_introduces_itself() {
-    let mut client = Client::new(&url()).unwrap();
+    let mut client = new_client(&url()).unwrap();
     assert!(!client.is_connected() && client.connected().is_none());
     let connected = client.connect().wait(&mut client).unwrap();
     assert_eq!(
@@ -119,7 +118,7 @@ fn a_second_connect_is_refused() {
 
 #[test]
 fn requests_made_while_connecting_wait_for_it() {
-    let mut client = Client::new(&url()).unwrap();
+    let mut client = new_client(&url()).unwrap();
     let connected = client.connect();
     let queue = crate::support::unique("early");
     let declared = client.queue_declare(&queue);
@@ -160,7 +159,7 @@ fn a_client_that_is_dropped_writes_nothing_more() {
     let mut session = Session::new();
     let queue = session.queue();
     session.publish(&queue, "stays");
-    let mut client = Client::new(&url()).unwrap();
+    let mut client = new_client(&url()).unwrap();
     client.connect().wait(&mut client).unwrap();
     let delivery = client.basic_get(&queue).wait(&mut client).unwrap();
     client.basic_ack(delivery.unwrap()).unwrap();
@@ -171,14 +170,6 @@ fn a_client_that_is_dropped_writes_nothing_more() {
     // The broker has it again when it has seen the end of the connection.
     session.wait_for_messages(&queue, 1);
     assert_eq!(session.take(&queue).unwrap().body, "stays");
-}
-
-/// Ends the connection under a client that does not look.
-fn cut(client: &Client) {
-    let fd = client.as_fd().unwrap();
-    socket2::SockRef::from(&fd)
-        .shutdown(std::net::Shutdown::Both)
-        .unwrap();
 }
 
 #[test]
@@ -224,7 +215,7 @@ fn a_publish_without_a_connection_is_surely_not_sent() {
         assert!(error.is_connection_broken());
     }
 
-    assert_not_sent(&mut Client::new(&url()).unwrap());
+    assert_not_sent(&mut new_client(&url()).unwrap());
     let mut session = Session::new();
     session.close().wait(&mut session).unwrap();
     assert_not_sent(&mut session);
@@ -237,7 +228,7 @@ fn a_publish_without_a_connection_is_surely_not_sent() {
 
 #[test]
 fn a_close_while_connecting_ends_both() {
-    let mut client = Client::new(&url()).unwrap();
+    let mut client = new_client(&url()).unwrap();
     let connected = client.connect();
     let closed = client.close();
     client.wait(closed).unwrap();
@@ -273,45 +264,39 @@ fn a_name_that_means_nothing_is_an_error_of_the_promise() {
 
 #[test]
 fn a_refused_connection_names_the_address() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let address = nobody();
     let error = connect_error(&format!("amqp://{address}/"), ClientOptions::new());
     assert!(
         matches!(error, Error::ConnectionBroken(Disconnect::Connect(_))),
         "{error}"
     );
-    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(error.to_string().contains(&address), "{error}");
 }
 
 #[test]
 fn a_peer_that_says_nothing_is_given_up_in_time() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let begun = Instant::now();
+    let silent = Silent::new();
+    let begun = now();
     let limit = Duration::from_millis(300);
-    let error = connect_error(
-        &format!("amqp://{address}/"),
-        ClientOptions::new().connect_timeout(limit),
-    );
+    let error = connect_error(&silent.url, ClientOptions::new().connect_timeout(limit));
     assert!(
         matches!(error, Error::ConnectionBroken(Disconnect::TimedOut { .. })),
         "{error}"
     );
-    assert!(begun.elapsed() >= limit && begun.elapsed() < LIMIT);
+    assert!(now() - begun >= limit && now() - begun < LIMIT);
 }
 
 #[test]
 fn what_is_no_url_is_an_error_at_once() {
     for url in ["", "http://localhost/", "amqp://localhost:x/"] {
-        let error = Client::new(url).unwrap_err();
+        let error = new_client(url).unwrap_err();
         assert!(matches!(error, Error::InvalidUrl(_)), "{error}");
     }
 }
 
 #[test]
 fn tls_where_it_is_not_compiled_in_is_an_error_that_says_how_to_get_it() {
-    let client = Client::new("amqps://localhost/");
+    let client = new_client("amqps://localhost/");
     if cfg!(feature = "tls") {
         client.unwrap();
     } else {

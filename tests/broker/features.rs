@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use puka::{Client, Consume, Error, FieldTable, Message, QueueDeclare, Requeue};
+use puka::{Consume, Error, FieldTable, Message, QueueDeclare, Requeue};
 
-use crate::support::{LIMIT, Session, version};
+use crate::support::{LIMIT, Server, Session, version};
 
-fn durable(session: &mut Session, arguments: &[(&'static str, &'static str)]) -> String {
+pub(crate) fn durable(session: &mut Session, arguments: &[(&'static str, &'static str)]) -> String {
     let name = session.name();
     let arguments: FieldTable = arguments.iter().copied().collect();
     let declare = QueueDeclare::new(&name).durable(true).arguments(arguments);
@@ -167,77 +167,6 @@ fn a_quorum_queue_counts_deliveries_and_gives_up_in_the_end() {
 }
 
 #[test]
-fn a_stream_is_read_from_where_the_consumer_says() {
-    let mut session = Session::new();
-    let stream = durable(&mut session, &[("x-queue-type", "stream")]);
-    for body in ["0", "1", "2", "3"] {
-        session.publish(&stream, body);
-    }
-    let from = |offset: puka::FieldValue| {
-        Consume::new(&stream)
-            .prefetch_count(10)
-            .argument("x-stream-offset", offset)
-    };
-    let first = session.basic_consume(from("first".into()));
-    for expected in ["0", "1", "2", "3"] {
-        let delivery = session.next(first);
-        assert_eq!(delivery.body, expected);
-        let offset = delivery.header("x-stream-offset");
-        assert_eq!(offset.unwrap().as_i64().unwrap().to_string(), expected);
-        session.basic_ack(delivery).unwrap();
-    }
-    let third = session.basic_consume(from(2_i64.into()));
-    assert_eq!(session.next(third).body, "2");
-    let next = session.basic_consume(from("next".into()));
-    session.nothing(next);
-    session.publish(&stream, "4");
-    assert_eq!(session.next(next).body, "4");
-}
-
-#[test]
-fn recover_reads_a_stream_again_from_what_is_not_settled() {
-    let mut session = Session::new();
-    let stream = durable(&mut session, &[("x-queue-type", "stream")]);
-    for body in ["0", "1", "2", "3"] {
-        session.publish(&stream, body);
-    }
-    let consumer = session.basic_consume(
-        Consume::new(&stream)
-            .prefetch_count(3)
-            .argument("x-stream-offset", "first"),
-    );
-    let settled = session.next(consumer);
-    session.basic_ack(settled).unwrap();
-    // One is read, others are unread, or on their way.
-    let mut held = session.next(consumer);
-    for _ in 0..2 {
-        session.basic_recover(consumer).wait(&mut session).unwrap();
-        let refused = session.basic_ack(held);
-        assert!(matches!(refused, Err(Error::AlreadySettled(_))));
-        held = session.next(consumer);
-        assert_eq!(held.body, "1");
-    }
-    session.basic_recover(consumer).wait(&mut session).unwrap();
-    for expected in ["1", "2", "3"] {
-        let delivery = session.next(consumer);
-        assert_eq!(delivery.body, expected);
-        session.basic_ack(delivery).unwrap();
-    }
-    session.publish(&stream, "4");
-    let last = session.next(consumer);
-    assert_eq!(last.body, "4");
-    session.basic_ack(last).unwrap();
-    // What nobody has read when it is cancelled is still there for the next one.
-    session.basic_cancel(consumer).wait(&mut session).unwrap();
-    let unread = Consume::new(&stream).argument("x-stream-offset", "first");
-    for _ in 0..2 {
-        let consumer = session.basic_consume(unread.clone().prefetch_count(3));
-        assert_eq!(session.next(consumer).body, "0");
-        session.basic_cancel(consumer).wait(&mut session).unwrap();
-    }
-}
-
-#[test]
 fn a_message_is_gone_when_its_time_is_over() {
     let mut session = Session::new();
     let queue = session.queue();
@@ -261,32 +190,12 @@ fn a_message_is_gone_when_its_time_is_over() {
     assert!(matches!(error, Error::PreconditionFailed(_)), "{error}");
 }
 
-/// A server in a loop of its own: it replies with the body doubled.
-fn serve(queue: &str, requests: usize) -> std::thread::JoinHandle<()> {
-    let mut server = Session::new();
-    let consumer = server.basic_consume(Consume::new(queue).no_ack(true));
-    let declared = server.queue_declare(QueueDeclare::new(queue).passive(true));
-    server.wait(declared).unwrap();
-    std::thread::spawn(move || {
-        for _ in 0..requests {
-            let request = server.next(consumer);
-            let reply = Message::new(request.body_str().repeat(2))
-                .correlation_id(request.properties.correlation_id().unwrap());
-            let to = request.properties.reply_to().unwrap();
-            server
-                .basic_publish("", to, reply)
-                .wait(&mut server)
-                .unwrap();
-        }
-    })
-}
-
 #[test]
 fn calls_get_their_replies_however_many_are_under_way() {
     const CALLS: usize = 300;
     let mut session = Session::new();
     let queue = session.queue();
-    let server = serve(&queue, CALLS + 1);
+    let server = Server::new(&queue, CALLS + 1);
     let calls: Vec<_> = (0..CALLS)
         .map(|number| session.call("", &queue, number.to_string()))
         .collect();
@@ -303,14 +212,14 @@ fn calls_get_their_replies_however_many_are_under_way() {
             client.loop_break();
         });
     session.loop_forever().unwrap();
-    server.join().unwrap();
+    server.join();
 }
 
 #[test]
 fn a_call_that_nobody_answers_fails_and_others_go_on() {
     let mut session = Session::new();
     let (deaf, queue) = (session.queue(), session.queue());
-    let server = serve(&queue, 2);
+    let server = Server::new(&queue, 2);
     let brief = Duration::from_millis(300);
     let unanswered = session.call_timeout("", &deaf, "a", brief);
     let nobody = session.call("", "no such queue", "a");
@@ -322,7 +231,7 @@ fn a_call_that_nobody_answers_fails_and_others_go_on() {
     assert!(matches!(session.wait(unanswered), Err(Error::NoReply(_))));
     let again = session.call("", &queue, "b");
     assert_eq!(session.wait(again).unwrap().body, "bb");
-    server.join().unwrap();
+    server.join();
 }
 
 #[test]
@@ -347,50 +256,10 @@ fn a_late_reply_harms_nobody() {
     let late = session.call_timeout("", &queue, "late", Duration::from_millis(10));
     assert!(matches!(session.wait(late), Err(Error::NoReply(_))));
     let next = session.call_timeout("", &queue, "next", LIMIT);
-    let server = serve(&queue, 2);
+    let server = Server::new(&queue, 2);
     assert_eq!(session.wait(next).unwrap().body, "nextnext");
-    server.join().unwrap();
+    server.join();
     let declared = session.queue_declare(&queue);
     session.wait(declared).unwrap();
     assert!(version(&session) >= (3, 0));
-}
-
-#[test]
-fn a_client_over_a_stream_of_its_own() {
-    use std::io::copy;
-    use std::net::{Shutdown, TcpStream};
-    use std::os::unix::net::UnixStream;
-
-    let url = crate::support::url();
-    let address = url.trim_start_matches("amqp://").trim_end_matches('/');
-    let broker = TcpStream::connect(address).unwrap();
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let (mut from_broker, mut to_client) =
-        (broker.try_clone().unwrap(), theirs.try_clone().unwrap());
-    let down = std::thread::spawn(move || {
-        let _ = copy(&mut from_broker, &mut to_client);
-        let _ = to_client.shutdown(Shutdown::Both);
-    });
-    let up = std::thread::spawn(move || {
-        let (mut theirs, mut broker) = (theirs, broker);
-        let _ = copy(&mut theirs, &mut broker);
-        let _ = broker.shutdown(Shutdown::Both);
-    });
-    ours.set_nonblocking(true).unwrap();
-    let mut client = Client::new("amqp://nowhere.invalid/").unwrap();
-    let stream = mio::net::UnixStream::from_std(ours);
-    client.connect_over(stream).wait(&mut client).unwrap();
-    let mut session = Session::new();
-    let queue = session.queue();
-    let large = vec![b'x'; 3_000_000];
-    client
-        .basic_publish("", &queue, large.clone())
-        .wait(&mut client)
-        .unwrap();
-    let got = client.basic_get(&queue).wait(&mut client).unwrap().unwrap();
-    assert!(got.body == large);
-    client.basic_ack(got).unwrap();
-    client.close().wait(&mut client).unwrap();
-    down.join().unwrap();
-    up.join().unwrap();
 }

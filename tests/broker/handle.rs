@@ -7,7 +7,7 @@ use std::thread;
 
 use puka::{Client, Consume, Delivery, Error, Handle, Promise, Result};
 
-use crate::support::Session;
+use crate::support::{Session, new_client, url};
 
 #[test]
 fn nothing_is_lost_with_eight_threads_calling_at_once() {
@@ -145,7 +145,7 @@ fn worker_threads_acknowledge_through_the_handle() {
 
 #[test]
 fn a_handle_outlives_its_client_and_says_so() {
-    let mut client = Client::new("amqp:///").unwrap();
+    let mut client = new_client(&url()).unwrap();
     let handle = client.handle().unwrap();
     let (sender, dropped) = channel::<()>();
     handle.run(move |_| sender.send(()).unwrap()).unwrap();
@@ -157,7 +157,7 @@ fn a_handle_outlives_its_client_and_says_so() {
 
 #[test]
 fn a_call_that_the_client_has_not_run_goes_with_it() {
-    let mut client = Client::new(&crate::support::url()).unwrap();
+    let mut client = new_client(&url()).unwrap();
     let handle = client.handle().unwrap();
     let (sender, ran) = channel();
     handle.run(move |_| sender.send("it ran").unwrap()).unwrap();

@@ -1,22 +1,10 @@
 //! Programs that are busy elsewhere, and brokers that are silent.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use puka::{ClientOptions, Consume, Disconnect, Error};
 
-use crate::support::{Broker, LIMIT, Session};
-
-/// Computes for that long: no call of the client's.
-fn crunch(time: Duration) -> u64 {
-    let until = Instant::now() + time;
-    let mut sum = 0_u64;
-    while Instant::now() < until {
-        for number in 0..100_000_u64 {
-            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(number));
-        }
-    }
-    sum
-}
+use crate::support::{Broker, LIMIT, Session, crunch, new_client};
 
 /// The broker gives up a connection after two or three heartbeats of silence.
 const HEARTBEAT: u16 = 1;
@@ -93,7 +81,7 @@ fn sleep_tells_the_end_of_the_connection() {
     broker.kill();
     let error = session.sleep(LIMIT).unwrap_err();
     assert!(error.is_connection_broken(), "{error}");
-    let mut client = puka::Client::new(&broker.url).unwrap();
+    let mut client = new_client(&broker.url).unwrap();
     let error = client.sleep(LIMIT).unwrap_err();
     assert!(matches!(error, Error::NotConnected), "{error}");
 }

@@ -1,11 +1,11 @@
 //! Connections that are lost, to brokers of the tests' own.
 
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use puka::{ClientOptions, Disconnect, Error};
 
-use crate::support::{Broker, LIMIT, Session};
+use crate::support::{Broker, LIMIT, Session, now};
 
 #[test]
 fn a_killed_broker_fails_what_is_open_and_the_client_connects_again() {
@@ -59,7 +59,7 @@ fn an_operator_who_closes_the_connection_is_heard() {
     let mut session = Session::at(&broker.url, ClientOptions::new());
     let queue = session.queue();
     let consumer = session.basic_consume(&queue);
-    broker.ctl(&["close_all_connections", "maintenance"]);
+    broker.close_connections();
     let error = session.wait_timeout(consumer, LIMIT).unwrap_err();
     assert!(matches!(error, Error::ConnectionForced(_)), "{error}");
     session.connect().wait(&mut session).unwrap();
@@ -72,7 +72,7 @@ fn a_close_behind_an_operators_close_succeeds() {
     let broker = Broker::start(&[]);
     for _ in 0..10 {
         let mut session = Session::at(&broker.url, ClientOptions::new());
-        broker.eval("rabbit_networking:close_all_connections(\"a test\").");
+        broker.close_connections();
         session.close().wait(&mut session).unwrap();
         assert!(!session.is_connected());
     }
@@ -86,14 +86,14 @@ fn a_broker_that_falls_silent_is_given_up_after_two_heartbeats() {
     let consumer = session.basic_consume(&queue);
     session.queue_declare(&queue).wait(&mut session).unwrap();
     broker.pause();
-    let begun = Instant::now();
+    let begun = now();
     let error = session.wait_timeout(consumer, LIMIT).unwrap_err();
     broker.resume();
     assert!(
         matches!(error, Error::ConnectionBroken(Disconnect::BrokerSilent(_))),
         "{error}"
     );
-    assert!(begun.elapsed() > Duration::from_millis(900));
+    assert!(now() - begun > Duration::from_millis(900));
 }
 
 #[test]
@@ -108,15 +108,15 @@ fn a_blocked_publisher_knows_it_waits_with_bounded_memory_and_goes_on() {
     );
     let queue = session.queue();
     assert_eq!(session.blocked(), None);
-    broker.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]);
+    broker.raise_alarm();
     // The broker tells whoever publishes, once it knows.
     let mut last = session.basic_publish("", &queue, "a");
-    let until = Instant::now() + LIMIT;
+    let until = now() + LIMIT;
     while session.blocked().is_none() {
         if let Ok(Some(_)) = session.wait_timeout(last, Duration::from_millis(50)) {
             last = session.basic_publish("", &queue, "a");
         }
-        assert!(Instant::now() < until);
+        assert!(now() < until);
     }
     let body = puka::Bytes::from(vec![0; 10_000]);
     while session.has_room() {
@@ -128,7 +128,7 @@ fn a_blocked_publisher_knows_it_waits_with_bounded_memory_and_goes_on() {
             .unwrap(),
         None
     );
-    broker.ctl(&["set_vm_memory_high_watermark", "0.6"]);
+    broker.clear_alarm();
     session
         .wait_timeout(last, LIMIT)
         .unwrap()

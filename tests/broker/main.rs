@@ -36,11 +36,17 @@ mod limits;
 mod liveness;
 mod loops;
 mod loss;
+mod nodes;
 mod publish;
 mod queue;
 mod recovery;
 mod restored;
-#[allow(dead_code, reason = "other test binaries need more of it")]
+mod streams;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "other test binaries need more of it"
+)]
 mod support;
 mod table;
 mod trouble;

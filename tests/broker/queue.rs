@@ -2,7 +2,7 @@
 
 use puka::{Error, ExchangeDeclare, FieldTable, Message, QueueBind, QueueDeclare, QueueDelete};
 
-use crate::support::Session;
+use crate::support::{Session, now};
 
 #[test]
 fn a_queue_is_declared_again_only_as_it_is() {
@@ -91,14 +91,14 @@ fn an_auto_delete_queue_goes_with_its_last_consumer() {
     session.publish(&queue, "a");
     session.next(consumer);
     session.basic_cancel(consumer).wait(&mut session).unwrap();
-    let until = std::time::Instant::now() + crate::support::LIMIT;
+    let until = now() + crate::support::LIMIT;
     loop {
         match session
             .queue_declare(QueueDeclare::new(&queue).passive(true))
             .wait(&mut session)
         {
             Err(Error::NotFound(_)) => break,
-            other => assert!(std::time::Instant::now() < until, "{other:?}"),
+            other => assert!(now() < until, "{other:?}"),
         }
     }
 }

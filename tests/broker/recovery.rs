@@ -1,12 +1,7 @@
 //! Connections that are made anew, to brokers of the tests' own.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use puka::{
@@ -14,7 +9,7 @@ use puka::{
     Message, Promise, QueueBind, QueueDeclare, Recovery,
 };
 
-use crate::support::{Broker, LIMIT, Session, unique};
+use crate::support::{Between, Broker, LIMIT, Session, new_client_with, unique};
 
 fn options() -> ClientOptions {
     ClientOptions::new().recovery(Recovery::new().limit(LIMIT))
@@ -68,7 +63,7 @@ fn everything_goes_on_after_an_operator_has_closed_the_connection() {
     session.wait(publish).unwrap();
     let old = session.next(consumer);
 
-    broker.eval("rabbit_networking:close_all_connections(\"a test\").");
+    broker.close_connections();
     let restored = wait_for_restoration(&mut session, &told);
     assert!(restored.failed.is_empty(), "{restored:?}");
     assert_eq!(restored.renamed.len(), 1);
@@ -95,8 +90,7 @@ fn what_was_under_way_when_the_broker_died_is_there_when_it_is_back() {
     let queue = unique("durable");
     let declare = QueueDeclare::new(&queue).durable(true);
     session.queue_declare(declare).wait(&mut session).unwrap();
-    // RabbitMQ 3 keeps what was declared in memory for a while, and a kill may lose it.
-    broker.eval("mnesia:sync_log().");
+    broker.sync();
     let publishes: Vec<_> = (0..500)
         .map(|number: u32| {
             let message = Message::new(number.to_string()).persistent();
@@ -159,8 +153,7 @@ fn the_next_host_is_tried_and_if_none_is_there_each_is_named() {
     let options = |hosts: &[&str]| ClientOptions::new().hosts(hosts.iter().copied());
     let there = format!("127.0.0.1:{port}");
     Session::at("amqp://127.0.0.1:1/", options(&["127.0.0.1:2", &there]));
-    let mut client =
-        puka::Client::with_options("amqp://127.0.0.1:1/", options(&["[::1]:2"])).unwrap();
+    let mut client = new_client_with("amqp://127.0.0.1:1/", options(&["[::1]:2"])).unwrap();
     let error = client.connect().wait(&mut client).unwrap_err();
     let text = error.to_string();
     assert!(error.is_connection_broken());
@@ -170,99 +163,15 @@ fn the_next_host_is_tried_and_if_none_is_there_each_is_named() {
     );
     // A refusal of the login is everybody's, and is told as it is.
     let url = format!("amqp://guest:wrong@{there}/");
-    let mut client = puka::Client::with_options(&url, options(&["127.0.0.1:1"])).unwrap();
+    let mut client = new_client_with(&url, options(&["127.0.0.1:1"])).unwrap();
     let error = client.connect().wait(&mut client).unwrap_err();
     assert!(matches!(error, Error::AccessRefused(_)), "{error}");
     assert!(!error.is_connection_broken());
 }
 
-/// Stands between a client and its broker, and may keep the broker's words to itself.
-pub(crate) struct Between {
-    pub(crate) url: String,
-    is_mute: Arc<AtomicBool>,
-    is_split: Arc<AtomicBool>,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Between {
-    /// Before the broker that all tests share.
-    pub(crate) fn shared() -> Self {
-        let url = crate::support::url();
-        Self::new(url.trim_start_matches("amqp://").trim_end_matches('/'))
-    }
-
-    pub(crate) fn new(host: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let between = Self {
-            url: format!("amqp://{}/", listener.local_addr().unwrap()),
-            is_mute: Arc::default(),
-            is_split: Arc::default(),
-            streams: Arc::default(),
-        };
-        let (host, is_mute) = (host.to_owned(), between.is_mute.clone());
-        let is_split = between.is_split.clone();
-        let streams = between.streams.clone();
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let (client, broker) = (client.unwrap(), TcpStream::connect(&host).unwrap());
-                let both = [&client, &broker].map(|stream| stream.try_clone().unwrap());
-                streams.lock().unwrap().extend(both);
-                let (from, to) = (client.try_clone().unwrap(), broker.try_clone().unwrap());
-                let (is_mute, is_split) = (is_mute.clone(), is_split.clone());
-                thread::spawn(move || copy(from, to, &AtomicBool::new(false), &is_split));
-                let never = AtomicBool::new(false);
-                thread::spawn(move || copy(broker, client, &is_mute, &never));
-            }
-        });
-        between
-    }
-
-    /// From now on the client hears nothing.
-    fn mute(&self) {
-        self.is_mute.store(true, Ordering::SeqCst);
-    }
-
-    /// The client loses its connection, and the broker hears of that some time later.
-    pub(crate) fn split(&self, time: Duration) {
-        self.is_split.store(true, Ordering::SeqCst);
-        let streams = std::mem::take(&mut *self.streams.lock().unwrap());
-        // Client and broker by turns.
-        for client in streams.iter().step_by(2) {
-            let _ = client.shutdown(Shutdown::Both);
-        }
-        let is_split = self.is_split.clone();
-        thread::spawn(move || {
-            thread::sleep(time);
-            is_split.store(false, Ordering::SeqCst);
-        });
-    }
-
-    /// Cuts all connections; new ones are whole.
-    pub(crate) fn cut(&self) {
-        for stream in self.streams.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        self.is_mute.store(false, Ordering::SeqCst);
-    }
-}
-
-fn copy(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool, is_split: &AtomicBool) {
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if !is_mute.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
-    while is_split.load(Ordering::SeqCst) {
-        thread::sleep(Duration::from_millis(1));
-    }
-    let _ = to.shutdown(Shutdown::Both);
-}
-
 #[test]
 fn what_was_under_way_to_a_queue_that_gets_another_name_arrives_there() {
-    let url = crate::support::url();
-    let between = Between::new(url.trim_start_matches("amqp://").trim_end_matches('/'));
+    let between = Between::shared();
     let mut session = Session::at(&between.url, options());
     let declare = QueueDeclare::server_named().exclusive(true);
     let declared = session.queue_declare(declare).wait(&mut session).unwrap();
@@ -303,8 +212,7 @@ fn what_arrived_and_is_refused_when_published_again_is_unknown() {
     let binding = QueueBind::new(&bound, &exchange);
     other.queue_bind(binding.clone()).wait(&mut other).unwrap();
 
-    let url = crate::support::url();
-    let between = Between::new(url.trim_start_matches("amqp://").trim_end_matches('/'));
+    let between = Between::shared();
     let mut session = Session::at(&between.url, options());
     // The confirms come alone: what is published now, and not confirmed, is published again.
     let publish = session.basic_publish("", "puka-nowhere", "");
@@ -345,7 +253,7 @@ fn move_on(
         let delivery = client.wait(work)?;
         let body = delivery.body_str().into_owned();
         if number % 5 == 2 {
-            broker.eval("rabbit_networking:close_all_connections(\"a test\").");
+            broker.close_connections();
         }
         client
             .basic_publish("", results, body.clone())
@@ -384,8 +292,7 @@ fn what_is_told_of_a_publish_is_so_whatever_befalls_it() {
         .argument("x-overflow", "reject-publish");
     other.queue_declare(declare).wait(&mut other).unwrap();
     let exchanges = [other.name(), other.name()];
-    let url = crate::support::url();
-    let between = Between::new(url.trim_start_matches("amqp://").trim_end_matches('/'));
+    let between = Between::shared();
     let moment = Duration::from_millis(1);
     let recovery = Recovery::new().delay(moment, 10 * moment).limit(LIMIT);
     let mut session = Session::at(&between.url, ClientOptions::new().recovery(recovery));

@@ -1,29 +1,112 @@
-//! What every test needs: a connected client with names of its own, and brokers that may be harmed.
+//! What every test needs: clients and brokers, here real ones. `tests/in_memory` runs the same tests on others.
 
-use std::ops::{Deref, DerefMut};
+#[path = "between.rs"]
+mod between;
+#[path = "session.rs"]
+mod session;
+
+use std::net::TcpListener;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use puka::{Client, ClientOptions, Delivery, Get, Promise};
+use puka::{Client, ClientOptions, Consume, Message, QueueDeclare};
 
-/// Longer than anything takes that will ever come.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) use between::Between;
+pub(crate) use session::{LIMIT, MOMENT, Session, is_rabbitmq_3, version};
 
-/// Long enough that what has not come by then will mostly not come; never a proof.
-pub(crate) const MOMENT: Duration = Duration::from_millis(200);
+/// Whether clients have sockets, which the system knows of.
+pub(crate) const HAS_SOCKETS: bool = true;
+
+/// Whether what a test has declared is there when it is over.
+const LEAVES_NAMES: bool = true;
 
 pub(crate) fn url() -> String {
     std::env::var("AMQP_URL").expect("these tests need a broker at AMQP_URL: run scripts/test")
 }
 
-/// The version of a connected client's broker.
-pub(crate) fn version(client: &Client) -> (u32, u32) {
-    let version = client.connected().expect("it is connected").version();
-    let mut parts = version
-        .split('.')
-        .map(|part| part.parse().expect("a number"));
-    (parts.next().expect("major"), parts.next().expect("minor"))
+pub(crate) fn new_client(url: &str) -> puka::Result<Client> {
+    Client::new(url)
+}
+
+pub(crate) fn new_client_with(url: &str, options: ClientOptions) -> puka::Result<Client> {
+    Client::with_options(url, options)
+}
+
+/// The clients' time.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Computes for that long: no call of the client's.
+pub(crate) fn crunch(time: Duration) {
+    let until = now() + time;
+    let mut sum = 0_u64;
+    while now() < until {
+        for number in 0..100_000_u64 {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(number));
+        }
+    }
+}
+
+/// Ends the connection under a client that does not look.
+pub(crate) fn cut(client: &Client) {
+    let fd = client.as_fd().unwrap();
+    socket2::SockRef::from(&fd)
+        .shutdown(std::net::Shutdown::Both)
+        .unwrap();
+}
+
+/// Host and port where nobody listens.
+pub(crate) fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// Somebody who lets clients connect, and says nothing.
+pub(crate) struct Silent {
+    pub(crate) url: String,
+    _listener: TcpListener,
+}
+
+impl Silent {
+    pub(crate) fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            url: format!("amqp://{}/", listener.local_addr().unwrap()),
+            _listener: listener,
+        }
+    }
+}
+
+/// A server elsewhere: it replies to so many requests with the body doubled.
+pub(crate) struct Server(JoinHandle<()>);
+
+impl Server {
+    pub(crate) fn new(queue: &str, requests: usize) -> Self {
+        let mut server = Session::new();
+        let consumer = server.basic_consume(Consume::new(queue).no_ack(true));
+        let declared = server.queue_declare(QueueDeclare::new(queue).passive(true));
+        server.wait(declared).unwrap();
+        Self(std::thread::spawn(move || {
+            for _ in 0..requests {
+                let request = server.next(consumer);
+                let reply = Message::new(request.body_str().repeat(2))
+                    .correlation_id(request.properties.correlation_id().unwrap());
+                let to = request.properties.reply_to().unwrap();
+                server
+                    .basic_publish("", to, reply)
+                    .wait(&mut server)
+                    .unwrap();
+            }
+        }))
+    }
+
+    /// It has replied to all.
+    pub(crate) fn join(self) {
+        self.0.join().unwrap();
+    }
 }
 
 /// A name that no other test has.
@@ -38,134 +121,6 @@ pub(crate) fn unique(what: &str) -> String {
         now.subsec_nanos(),
         NEXT.fetch_add(1, Ordering::Relaxed)
     )
-}
-
-/// A connected client whose queues and exchanges are deleted in the end.
-pub(crate) struct Session {
-    client: Client,
-    url: String,
-    names: Vec<String>,
-}
-
-impl Session {
-    pub(crate) fn new() -> Self {
-        Self::with(ClientOptions::new())
-    }
-
-    pub(crate) fn with(options: ClientOptions) -> Self {
-        Self::at(&url(), options)
-    }
-
-    pub(crate) fn at(url: &str, options: ClientOptions) -> Self {
-        let mut client = Client::with_options(url, options).unwrap();
-        client.connect().wait(&mut client).unwrap();
-        Self {
-            client,
-            url: url.into(),
-            names: Vec::new(),
-        }
-    }
-
-    /// A name for a queue or an exchange.
-    pub(crate) fn name(&mut self) -> String {
-        let name = unique("test");
-        self.names.push(name.clone());
-        name
-    }
-
-    /// A queue that is there.
-    pub(crate) fn queue(&mut self) -> String {
-        let name = self.name();
-        self.client
-            .queue_declare(&name)
-            .wait(&mut self.client)
-            .unwrap();
-        name
-    }
-
-    pub(crate) fn publish(&mut self, queue: &str, body: &'static str) {
-        self.client
-            .basic_publish("", queue, body)
-            .wait(&mut self.client)
-            .unwrap();
-    }
-
-    /// Takes one message for good.
-    pub(crate) fn take(&mut self, queue: &str) -> Option<Delivery> {
-        self.client
-            .basic_get(Get::new(queue).no_ack(true))
-            .wait(&mut self.client)
-            .unwrap()
-    }
-
-    /// The next delivery, which has to come.
-    pub(crate) fn next(&mut self, consumer: Promise<Delivery>) -> Delivery {
-        self.client
-            .wait_timeout(consumer, LIMIT)
-            .unwrap()
-            .expect("a delivery")
-    }
-
-    /// Asserts that no delivery comes, as far as one can see.
-    pub(crate) fn nothing(&mut self, consumer: Promise<Delivery>) {
-        let delivery = self.client.wait_timeout(consumer, MOMENT).unwrap();
-        assert!(delivery.is_none(), "{delivery:?}");
-    }
-
-    /// Messages ready in a queue, once that many are: the broker counts a moment later than it confirms.
-    pub(crate) fn wait_for_messages(&mut self, queue: &str, count: u32) {
-        let until = Instant::now() + LIMIT;
-        loop {
-            let declare = puka::QueueDeclare::new(queue).passive(true);
-            let found = self
-                .client
-                .queue_declare(declare)
-                .wait(&mut self.client)
-                .unwrap()
-                .message_count;
-            if found == count {
-                return;
-            }
-            assert!(
-                Instant::now() < until,
-                "{found} messages in {queue}, not {count}"
-            );
-        }
-    }
-}
-
-impl Deref for Session {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        &self.client
-    }
-}
-
-impl DerefMut for Session {
-    fn deref_mut(&mut self) -> &mut Client {
-        &mut self.client
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if self.names.is_empty() {
-            return;
-        }
-        // The client of the test may be in any state.
-        let Ok(mut client) = Client::new(&self.url) else {
-            return;
-        };
-        if client.connect().wait(&mut client).is_err() {
-            return;
-        }
-        for name in &self.names {
-            let _ = client.queue_delete(name).wait(&mut client);
-            let _ = client.exchange_delete(name).wait(&mut client);
-        }
-        let _ = client.close().wait(&mut client);
-    }
 }
 
 /// A broker of a test's own.
@@ -237,6 +192,44 @@ impl Broker {
     /// Erlang inside the broker: quick.
     pub(crate) fn eval(&self, expression: &str) -> String {
         script(&["eval", &self.dir, expression])
+    }
+
+    /// As an operator would, with a text for everybody.
+    pub(crate) fn close_connections(&self) {
+        self.eval("rabbit_networking:close_all_connections(\"a test\").");
+    }
+
+    /// Returns when every connection has been sent word, so that what comes next meets the alarm.
+    pub(crate) fn raise_alarm(&self) {
+        self.alarm("{set_alarm, {{resource_limit, memory, node()}, []}}");
+    }
+
+    pub(crate) fn clear_alarm(&self) {
+        self.alarm("{clear_alarm, {resource_limit, memory, node()}}");
+    }
+
+    fn alarm(&self, event: &str) {
+        self.eval(&format!("gen_event:sync_notify(rabbit_alarm, {event})."));
+    }
+
+    pub(crate) fn add_user(&self, name: &str, password: &str) {
+        self.eval(&format!(
+            "rabbit_auth_backend_internal:add_user(<<\"{name}\">>, <<\"{password}\">>, <<\"test\">>)."
+        ));
+    }
+
+    /// What a user may configure, write and read in the virtual host "/".
+    pub(crate) fn set_permissions(&self, user: &str, permissions: [&str; 3]) {
+        let permissions = permissions.map(|pattern| format!("<<\"{pattern}\">>"));
+        self.eval(&format!(
+            "rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, <<\"/\">>, {}, <<\"test\">>).",
+            permissions.join(", ")
+        ));
+    }
+
+    /// RabbitMQ 3 keeps what was declared in memory for a while, and a kill may lose it.
+    pub(crate) fn sync(&self) {
+        self.eval("mnesia:sync_log().");
     }
 
     pub(crate) fn kill(&self) {

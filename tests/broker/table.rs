@@ -1,6 +1,5 @@
 //! Each line of README's table of puka's calls: what stands on its right side is done here, in its order.
 
-use std::os::fd::AsRawFd;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use puka::{
     ExchangeDelete, Get, Message, QueueBind, QueueDeclare, QueueDelete, Requeue, TlsOptions,
 };
 
-use crate::support::{LIMIT, Session, unique, url};
+use crate::support::{LIMIT, Session, new_client, new_client_with, unique, url};
 
 fn connected() -> Client {
-    let mut client = Client::new(&url()).unwrap();
+    let mut client = new_client(&url()).unwrap();
     client.connect().wait(&mut client).unwrap();
     client
 }
@@ -24,7 +23,7 @@ fn clients_and_connections() {
         .client_property("mine", "x")
         .heartbeat(20)
         .tls(TlsOptions::new());
-    let mut client = Client::with_options(&url(), options).unwrap();
+    let mut client = new_client_with(&url(), options).unwrap();
     let (connect, close);
     connect = client.connect();
     client.wait(connect).unwrap();
@@ -203,41 +202,4 @@ fn callbacks_and_loops() {
         .then(&mut one, |client, _, _| client.loop_break());
     two.queue_declare(&queue).wait(&mut two).unwrap();
     puka::loop_forever(&mut [&mut one, &mut two]).unwrap();
-}
-
-#[test]
-fn an_event_loop_of_the_programs_own() {
-    let mut session = Session::new();
-    let queue = session.queue();
-    let fd = session.as_fd().unwrap().as_raw_fd();
-    assert_eq!(session.as_raw_fd(), Some(fd));
-    let (sender, told) = channel();
-    session
-        .queue_declare(&queue)
-        .then(&mut session, move |_, _, result| {
-            sender.send(result).unwrap()
-        });
-    let until = std::time::Instant::now() + LIMIT;
-    // Without a poll it is busy, and works.
-    while told.try_recv().is_err() {
-        assert!(std::time::Instant::now() < until);
-        session.run_any_callbacks();
-        if session.needs_write() {
-            session.on_write();
-        }
-        if session.needs_read() {
-            session.on_read();
-        }
-        let _ = session.next_timeout();
-        session.on_timeout();
-    }
-    let mut poll = mio::Poll::new().unwrap();
-    let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
-    poll.registry()
-        .register(&mut *session, mio::Token(0), interest)
-        .unwrap();
-    let mut events = mio::Events::with_capacity(8);
-    poll.poll(&mut events, Some(LIMIT)).unwrap();
-    assert!(!events.is_empty());
-    poll.registry().deregister(&mut *session).unwrap();
 }

@@ -1,20 +1,17 @@
 //! Deliveries that nobody reads: the client keeps some, and leaves the rest with the broker.
 
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
 use puka::{ClientOptions, Consume, Delivery, Error, Promise};
 
 use crate::support::{LIMIT, Session};
 
 const MARK: usize = 1 << 20;
-const COUNT: u64 = 2000;
+pub(crate) const COUNT: u64 = 2000;
 const BODY: usize = 10_000;
 
 /// A session with a small mark, and a queue that holds twenty times as much.
-fn session(options: ClientOptions) -> (Session, String) {
+pub(crate) fn session(options: ClientOptions) -> (Session, String) {
     let mut session = Session::with(options.unread_high_water_mark(MARK));
     let queue = session.queue();
     let promises: Vec<_> = (0..COUNT)
@@ -28,7 +25,7 @@ fn session(options: ClientOptions) -> (Session, String) {
     (session, queue)
 }
 
-fn number(delivery: &Delivery) -> u64 {
+pub(crate) fn number(delivery: &Delivery) -> u64 {
     u64::from_be_bytes(delivery.body[..8].try_into().unwrap())
 }
 
@@ -145,38 +142,4 @@ fn callbacks_in_a_loop_get_them_all() {
         }
     });
     session.loop_forever().unwrap();
-}
-
-#[test]
-fn a_loop_of_the_programs_own_goes_on_when_they_have_been_taken() {
-    let (mut session, queue) = session(ClientOptions::new());
-    let consumer = session.basic_consume(&*queue);
-    let mut taken = Vec::new();
-    let mut poll = Poll::new().unwrap();
-    let fd = session.as_fd().unwrap().as_raw_fd();
-    poll.registry()
-        .register(&mut SourceFd(&fd), Token(0), Interest::READABLE)
-        .unwrap();
-    let mut events = Events::with_capacity(8);
-    let mut was_full = false;
-    while taken.len() < COUNT as usize {
-        session.on_write();
-        poll.poll(&mut events, session.next_timeout().or(Some(LIMIT)))
-            .unwrap();
-        if !events.is_empty() {
-            session.on_read();
-        }
-        session.on_timeout();
-        if !session.needs_read() {
-            was_full = true;
-        }
-        // Now and then somebody looks.
-        if !session.needs_read() || taken.len() > COUNT as usize * 3 / 4 {
-            while let Some(delivery) = session.wait_timeout(consumer, Duration::ZERO).unwrap() {
-                taken.push(number(&delivery));
-            }
-        }
-    }
-    assert!(was_full);
-    assert!(taken.iter().copied().eq(0..COUNT));
 }

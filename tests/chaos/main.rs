@@ -6,7 +6,7 @@
 mod chance;
 mod programs;
 mod proxy;
-#[allow(dead_code, reason = "the other tests need more of it")]
+#[allow(dead_code, unused_imports, reason = "the other tests need more of it")]
 #[path = "../broker/support.rs"]
 mod support;
 
