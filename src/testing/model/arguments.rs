@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::refusal::{Outcome, Refusal};
 use super::request::{QueueDeclare, Version};
-use super::resource::{Resource, type_name};
+use super::resource::{Resource, erlang, type_name};
 use crate::wire::{FieldTable, FieldValue};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,8 +48,8 @@ pub(super) const COMPARED: &[&str] = &[
     "x-delivery-limit",
 ];
 
-/// RabbitMQ's longest time: 2^32 - 1 milliseconds.
-const LONGEST: i64 = 0xffff_ffff;
+/// RabbitMQ's longest time, in milliseconds: ten years.
+pub(super) const LONGEST: u64 = 315_360_000_000;
 
 struct Reader<'a> {
     arguments: &'a FieldTable,
@@ -70,7 +70,9 @@ impl Reader<'_> {
         let Some(value) = self.arguments.get(key) else {
             return Ok(None);
         };
-        let number = value.as_i64().ok_or_else(|| self.wrong_type(key, &value))?;
+        let number = value
+            .as_i64()
+            .ok_or_else(|| no_integer(self, key, &value))?;
         u64::try_from(number)
             .map(Some)
             .map_err(|_| self.invalid(key, &format!("{{value_negative,{number}}}")))
@@ -78,8 +80,8 @@ impl Reader<'_> {
 
     fn time(&self, key: &str) -> Outcome<Option<Duration>> {
         let number = self.number(key)?;
-        if let Some(number) = number.filter(|&number| number > LONGEST as u64) {
-            return Err(self.invalid(key, &format!("{{value_too_big,{number}}}")));
+        if let Some(number) = number.filter(|&number| number > LONGEST) {
+            return Err(self.invalid(key, &format!("{{value_too_large,{number}}}")));
         }
         Ok(number.map(Duration::from_millis))
     }
@@ -108,7 +110,7 @@ impl Reader<'_> {
             None | Some("drop-head") => Ok(Overflow::DropHead),
             Some("reject-publish") => Ok(Overflow::RejectPublish),
             Some("reject-publish-dlx") => Ok(Overflow::RejectPublishDlx),
-            Some(other) => Err(self.invalid(key, &format!("{{invalid_overflow,<<\"{other}\">>}}"))),
+            Some(_) => Err(self.invalid(key, "invalid_overflow")),
         }
     }
 
@@ -130,11 +132,31 @@ impl Reader<'_> {
             Some("quorum") => Ok(true),
             Some("stream") => Err(Refusal::unsupported("streams")),
             Some(other) => {
-                let why = format!("unsupported queue type '{other}'");
-                Err(Refusal::channel(406, why))
+                let why = format!("\"unsupported queue type '{other}'\"");
+                Err(self.invalid(key, &why))
             }
         }
     }
+}
+
+fn no_integer(reader: &Reader<'_>, key: &str, value: &FieldValue) -> Refusal {
+    reader.invalid(
+        key,
+        &format!("\"expected integer, got {}\"", type_name(value)),
+    )
+}
+
+/// A consumer's priority.
+pub(super) fn consumer_priority(arguments: &FieldTable, resource: Resource<'_>) -> Outcome<i64> {
+    let key = "x-priority";
+    let reader = Reader {
+        arguments,
+        resource,
+    };
+    arguments.get(key).map_or(Ok(0), |value| {
+        let number = value.as_i64();
+        number.ok_or_else(|| no_integer(&reader, key, &value))
+    })
 }
 
 impl QueueSettings {
@@ -149,13 +171,16 @@ impl QueueSettings {
             resource,
         };
         let is_quorum = reader.queue_type()?;
-        if is_quorum {
-            check_quorum(resource, declare)?;
-        }
+        reader.check_known(is_quorum, version)?;
         let expires = reader.time("x-expires")?;
         if expires == Some(Duration::ZERO) {
             return Err(reader.invalid("x-expires", "{value_zero,0}"));
         }
+        let overflow = match reader.overflow()? {
+            // Quorum queues take it, and do not do it.
+            Overflow::RejectPublishDlx if is_quorum => Overflow::DropHead,
+            overflow => overflow,
+        };
         let settings = Self {
             is_quorum,
             message_ttl: reader.time("x-message-ttl")?,
@@ -164,30 +189,84 @@ impl QueueSettings {
             dead_letter_routing_key: reader.text("x-dead-letter-routing-key")?,
             max_length: reader.number("x-max-length")?,
             max_bytes: reader.number("x-max-length-bytes")?,
-            overflow: reader.overflow()?,
+            overflow,
             max_priority: reader.max_priority()?,
             single_active: reader.yes("x-single-active-consumer")?,
-            delivery_limit: delivery_limit(version, is_quorum, &reader)?,
+            delivery_limit: reader.delivery_limit(is_quorum, version),
         };
         if settings.dead_letter_routing_key.is_some() && settings.dead_letter_exchange.is_none() {
             let why = "routing_key_but_no_dlx_defined";
             return Err(reader.invalid("x-dead-letter-routing-key", why));
         }
+        if is_quorum {
+            check_quorum(resource, declare)?;
+        }
         Ok(settings)
     }
 }
 
-/// RabbitMQ 4 has one for every quorum queue; a negative one there is none.
-fn delivery_limit(version: Version, is_quorum: bool, reader: &Reader<'_>) -> Outcome<Option<u64>> {
-    let key = "x-delivery-limit";
-    if !is_quorum {
-        return Ok(None);
+/// What is of other types of queues only.
+const NOT_CLASSIC: &[&str] = &[
+    "x-dead-letter-strategy",
+    "x-delivery-limit",
+    "x-initial-cluster-size",
+    "x-max-age",
+    "x-max-in-memory-length",
+    "x-quorum-initial-group-size",
+    "x-stream-max-segment-size-bytes",
+];
+const NOT_QUORUM: &[&str] = &[
+    "x-initial-cluster-size",
+    "x-max-age",
+    "x-max-priority",
+    "x-queue-master-locator",
+    "x-queue-mode",
+    "x-queue-version",
+    "x-stream-max-segment-size-bytes",
+];
+
+impl Reader<'_> {
+    fn check_known(&self, is_quorum: bool, version: Version) -> Outcome<()> {
+        let (name, wrong) = match is_quorum {
+            true => ("rabbit_quorum_queue", NOT_QUORUM),
+            false => ("rabbit_classic_queue", NOT_CLASSIC),
+        };
+        let mut wrong = wrong.iter().copied();
+        let locator = (!is_quorum && version == Version::V3).then_some("x-queue-leader-locator");
+        let is_there = |key: &&str| self.arguments.contains(key);
+        if let Some(key) = wrong.find(is_there).or(locator.filter(is_there)) {
+            let text = format!(
+                "invalid arg '{key}' for {} of queue type {name}",
+                self.resource
+            );
+            return Err(Refusal::channel(406, text));
+        }
+        if self.arguments.get("x-dead-letter-strategy") == Some("at-least-once".into()) {
+            return Err(Refusal::unsupported(
+                "dead letters that are sent at least once",
+            ));
+        }
+        for (key, what, known) in [
+            ("x-queue-mode", "mode", ["default", "lazy"]),
+            ("x-queue-version", "version", ["1", "2"]),
+        ] {
+            let value = self.arguments.get(key).map(|value| erlang(&value));
+            if let Some(value) = value.filter(|value| !known.contains(&value.as_str())) {
+                let why = format!("\"unsupported queue {what} '{value}'\"");
+                return Err(self.invalid(key, &why));
+            }
+        }
+        Ok(())
     }
-    match reader.arguments.get(key).and_then(|value| value.as_i64()) {
-        Some(number) if number < 0 && version >= Version::V4 => Ok(None),
-        _ => {
-            let default = (version >= Version::V4).then_some(20);
-            Ok(reader.number(key)?.or(default))
+
+    /// RabbitMQ 4 has one for every quorum queue that says nothing else; RabbitMQ checks nothing here.
+    fn delivery_limit(&self, is_quorum: bool, version: Version) -> Option<u64> {
+        let value = self.arguments.get("x-delivery-limit");
+        let default = || (version >= Version::V4).then_some(20);
+        match value.and_then(|value| value.as_i64()) {
+            _ if !is_quorum => None,
+            None => default(),
+            Some(limit) => u64::try_from(limit).ok(),
         }
     }
 }
@@ -200,22 +279,8 @@ fn check_quorum(resource: Resource<'_>, declare: &QueueDeclare<'_>) -> Outcome<(
     } else if declare.auto_delete {
         "auto-delete"
     } else {
-        return check_quorum_arguments(resource, declare);
+        return Ok(());
     };
     let text = format!("invalid property '{invalid}' for {resource}");
     Err(Refusal::channel(406, text))
-}
-
-fn check_quorum_arguments(resource: Resource<'_>, declare: &QueueDeclare<'_>) -> Outcome<()> {
-    let unknown = ["x-max-priority", "x-queue-mode"];
-    if let Some(key) = unknown.iter().find(|key| declare.arguments.contains(key)) {
-        let text = format!("invalid arg '{key}' for {resource} of queue type rabbit_quorum_queue");
-        return Err(Refusal::channel(406, text));
-    }
-    if declare.arguments.contains("x-dead-letter-strategy") {
-        return Err(Refusal::unsupported(
-            "dead letters that are sent at least once",
-        ));
-    }
-    Ok(())
 }

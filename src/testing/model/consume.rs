@@ -1,12 +1,12 @@
 //! Consumers come and go, and `basic.get`.
 
+use super::arguments::consumer_priority;
 use super::queue::{Consumer, Stored};
 use super::refusal::{Outcome, Refusal};
-use super::request::{Caller, ChannelKey, Consume, ConsumerKey, Event, Got};
+use super::request::{Caller, ChannelKey, Consume, ConsumerKey, Event, Got, Version};
 use super::resource::Resource;
 use super::rights::{Actor, Right};
 use super::{Model, ReplyConsumer};
-use crate::wire::FieldTable;
 
 /// A queue that is none: who consumes from it gets replies straight.
 pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
@@ -20,15 +20,14 @@ impl Model {
             tag => tag.to_owned(),
         };
         let it = self.channel(channel)?;
-        let replies = it.replies.as_ref();
-        if it.consumers.contains_key(&tag) || replies.is_some_and(|it| it.tag == tag) {
+        if it.consumers.contains_key(&tag) {
             let text = format!("attempt to reuse consumer tag '{tag}'");
             return Err(Refusal::connection(530, text));
         }
         if consume.queue == REPLY_TO {
             return self.consume_replies(channel, tag, consume.no_ack);
         }
-        let prefetch = it.prefetch;
+        let (prefetch, shared_prefetch) = (it.prefetch, it.shared_prefetch);
         let name = self.queue_name(&actor, consume.queue)?;
         let resource = Resource::queue(&actor.vhost, &name);
         self.check(&actor, Right::Read, resource)?;
@@ -36,9 +35,15 @@ impl Model {
         let queue = self.vhost(&actor)?.queues.get_mut(&name);
         let queue = queue.ok_or_else(|| resource.not_found())?;
         queue.check_owner(&actor, resource)?;
+        let priority = consumer_priority(&consume.arguments, resource)?;
+        if queue.settings.is_quorum && shared_prefetch > 0 {
+            let text = format!("{resource} does not support global qos");
+            return Err(Refusal::connection(540, text));
+        }
+        // A quorum queue is not particular about that.
+        let exclusive = consume.exclusive && !queue.settings.is_quorum;
         let is_exclusive = queue.consumers.iter().any(|consumer| consumer.exclusive);
-        let in_the_way =
-            consume.exclusive && (!queue.consumers.is_empty() || queue.settings.single_active);
+        let in_the_way = exclusive && (!queue.consumers.is_empty() || queue.settings.single_active);
         if is_exclusive || in_the_way {
             let text = format!("{resource} in exclusive use");
             return Err(Refusal::channel(403, text));
@@ -49,8 +54,8 @@ impl Model {
                 tag: tag.clone(),
             },
             no_ack: consume.no_ack,
-            exclusive: consume.exclusive,
-            priority: priority(&consume.arguments),
+            exclusive,
+            priority,
             prefetch: if consume.no_ack { 0 } else { prefetch },
             unacked: 0,
         });
@@ -158,7 +163,7 @@ impl Model {
         let name = self.queue_name(&actor, queue)?;
         let resource = Resource::queue(&actor.vhost, &name);
         self.check(&actor, Right::Read, resource)?;
-        let now = self.now;
+        let (now, version) = (self.now, self.settings.version);
         let queue = self.vhost(&actor)?.queues.get_mut(&name);
         let queue = queue.ok_or_else(|| resource.not_found())?;
         queue.check_owner(&actor, resource)?;
@@ -168,11 +173,11 @@ impl Model {
             return Ok(None);
         };
         let message_count = queue.ready.len() as u32;
-        let (redelivered, message) = (stored.redelivered, stored.delivered());
+        let (redelivered, message) = (stored.redelivered, stored.delivered(version));
         let delivery_tag = self.tag_for_get(&actor)?;
         if let (Some(key), false) = (actor.channel, no_ack) {
             let unacked = super::Unacked {
-                queue: name,
+                queue: name.clone(),
                 queue_id: id,
                 place,
                 stored,
@@ -180,6 +185,9 @@ impl Model {
             };
             self.channel(key)?.unacked.insert(delivery_tag, unacked);
         }
+        // The next one may be too old.
+        self.changed.insert((actor.vhost, name));
+        self.follow_up();
         Ok(Some(Got {
             delivery_tag,
             redelivered,
@@ -200,17 +208,12 @@ impl Model {
 
 impl Stored {
     /// As it is sent: a quorum queue counts how often it came back.
-    pub(super) fn delivered(&self) -> super::Message {
+    pub(super) fn delivered(&self, version: Version) -> super::Message {
         let mut message = self.message.clone();
-        if self.counts_returns && self.returns > 0 {
+        if self.counts_returns && (self.returns > 0 || version < Version::V4) {
             let headers = &mut message.properties.headers;
             headers.insert("x-delivery-count", self.returns as i64);
         }
         message
     }
-}
-
-fn priority(arguments: &FieldTable) -> i64 {
-    let value = arguments.get("x-priority");
-    value.and_then(|value| value.as_i64()).unwrap_or(0)
 }

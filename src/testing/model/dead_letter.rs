@@ -77,6 +77,11 @@ impl DeadLetter {
         // Since 4.0 what a client writes there says nothing.
         if version >= Version::V4 && !self.stored.has_died {
             headers.remove("x-death");
+            for when in ["first", "last"] {
+                for what in ["exchange", "queue", "reason"] {
+                    headers.remove(&format!("x-{when}-death-{what}"));
+                }
+            }
         }
         let reason = self.reason.name();
         let mut deaths = deaths(&headers);
@@ -110,7 +115,7 @@ impl DeadLetter {
         if version >= Version::V4 {
             remember("last", true);
         }
-        if self.routing_key.is_some() {
+        if self.routing_key.is_some() && version < Version::V4 {
             headers.remove("CC");
         }
         headers

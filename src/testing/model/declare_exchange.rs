@@ -38,7 +38,7 @@ impl Model {
             let is_there = self.vhost(&actor)?.exchanges.contains_key(name);
             return is_there.then_some(()).ok_or_else(|| resource.not_found());
         }
-        let kind: ExchangeKind = declare.kind.parse()?;
+        let kind = ExchangeKind::parse(declare.kind, self.settings.version)?;
         check_not_default(name)?;
         self.check(&actor, Right::Configure, resource)?;
         if let Some(exchange) = self.vhost(&actor)?.exchanges.get(name) {
@@ -208,13 +208,17 @@ impl Model {
     ) -> Outcome<()> {
         let source = Resource::exchange(&actor.vhost, bind.source);
         self.check_binding(actor, resource, source)?;
-        self.check_owner_of(actor, &destination)?;
+        let owner = self.check_owner_of(actor, &destination);
         let binding = Binding {
             destination,
             routing_key: bind.routing_key.to_owned(),
             arguments: bind.arguments,
         };
         let vhost = self.vhost(actor)?;
+        let exchange = vhost.exchanges.get(bind.source);
+        if exchange.is_some_and(|exchange| exchange.bindings.contains(&binding)) {
+            owner?;
+        }
         vhost.unbind_if(bind.source, |other| *other == binding);
         Ok(())
     }

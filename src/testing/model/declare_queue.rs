@@ -5,10 +5,12 @@ use super::consume::REPLY_TO;
 use super::exchange::Destination;
 use super::queue::Queue;
 use super::refusal::{Outcome, Refusal};
-use super::request::{Caller, Event, QueueDeclare, QueueDeclared};
-use super::resource::{Resource, plain};
+use super::request::{Caller, Event, QueueDeclare, QueueDeclared, Version};
+use super::resource::{Resource, plain, type_name};
 use super::rights::{Actor, Right};
 use super::{Model, QueueKey};
+
+const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 
 impl Queue {
     /// Another connection's queue is locked.
@@ -35,23 +37,43 @@ impl Queue {
         resource: Resource<'_>,
         declare: &QueueDeclare<'_>,
         settings: &QueueSettings,
+        version: Version,
     ) -> Outcome<()> {
         self.check_owner(actor, resource)?;
         if self.owner.is_some() != declare.exclusive {
             return Err(locked(resource));
         }
         let yes = |yes: bool| plain(&yes.to_string());
-        let kind = |is_quorum: bool| plain(if is_quorum { "quorum" } else { "classic" });
-        let (received, current) = (settings.is_quorum, self.settings.is_quorum);
-        resource.check_same("x-queue-type", &kind(received), &kind(current))?;
         let durable = declare.durable && !declare.exclusive;
         resource.check_same("durable", &yes(durable), &yes(self.durable))?;
         let (received, current) = (declare.auto_delete, self.auto_delete);
         resource.check_same("auto_delete", &yes(received), &yes(current))?;
+        self.check_same_type(version, resource, declare, settings)?;
         COMPARED.iter().try_for_each(|key| {
             let (received, current) = (declare.arguments.get(key), self.arguments.get(key));
             resource.check_same_argument(key, received.as_ref(), current.as_ref())
         })
+    }
+
+    fn check_same_type(
+        &self,
+        version: Version,
+        resource: Resource<'_>,
+        declare: &QueueDeclare<'_>,
+        settings: &QueueSettings,
+    ) -> Outcome<()> {
+        let key = "x-queue-type";
+        let (received, current) = (settings.is_quorum, self.settings.is_quorum);
+        if version >= Version::V4 {
+            let kind = |is_quorum: bool| plain(if is_quorum { "quorum" } else { "classic" });
+            return resource.check_same(key, &kind(received), &kind(current));
+        }
+        // "classic" and nothing said are the same.
+        if received == current {
+            return Ok(());
+        }
+        let (received, current) = (declare.arguments.get(key), self.arguments.get(key));
+        resource.check_same_argument(key, received.as_ref(), current.as_ref())
     }
 }
 
@@ -70,7 +92,9 @@ impl Model {
         declare: QueueDeclare<'_>,
     ) -> Outcome<QueueDeclared> {
         let actor = self.actor(caller)?;
-        let declared = if declare.passive {
+        let declared = if declare.queue.starts_with(REPLY_TO) {
+            self.declare_replies(&actor, declare.queue)?
+        } else if declare.passive {
             self.find_declared(&actor, declare.queue)?
         } else {
             self.declare(&actor, declare)?
@@ -81,27 +105,27 @@ impl Model {
         Ok(declared)
     }
 
+    /// So one asks whether somebody still waits for replies.
+    fn declare_replies(&mut self, actor: &Actor, name: &str) -> Outcome<QueueDeclared> {
+        if name != REPLY_TO && self.reply_consumer(name).is_none() {
+            return Err(Resource::queue(&actor.vhost, name).not_found());
+        }
+        Ok(QueueDeclared {
+            queue: name.to_owned(),
+            messages: 0,
+            consumers: 1,
+        })
+    }
+
     /// A passive declaration.
     fn find_declared(&mut self, actor: &Actor, name: &str) -> Outcome<QueueDeclared> {
-        let name = self.queue_name(actor, name)?;
-        let resource = Resource::queue(&actor.vhost, &name);
-        if name.starts_with(REPLY_TO) {
-            let there = self.reply_consumer(&name).is_some();
-            let declared = QueueDeclared {
-                queue: name.clone(),
-                messages: 0,
-                consumers: 1,
-            };
-            return there
-                .then_some(declared)
-                .ok_or_else(|| resource.not_found());
-        }
+        let resource = Resource::queue(&actor.vhost, name);
         let now = self.now;
-        let queue = self.vhost(actor)?.queues.get_mut(&name);
+        let queue = self.vhost(actor)?.queues.get_mut(name);
         let queue = queue.ok_or_else(|| resource.not_found())?;
         queue.check_owner(actor, resource)?;
         queue.touch(now);
-        Ok(queue.declared(&name))
+        Ok(queue.declared(name))
     }
 
     fn declare(&mut self, actor: &Actor, declare: QueueDeclare<'_>) -> Outcome<QueueDeclared> {
@@ -118,10 +142,18 @@ impl Model {
         };
         let resource = Resource::queue(&actor.vhost, &name);
         self.check(actor, Right::Configure, resource)?;
+        if let Some(value) = declare.arguments.get(DEAD_LETTER_EXCHANGE)
+            && value.as_str().is_none()
+        {
+            let kind = type_name(&value);
+            let text =
+                format!("invalid type '{kind}' for arg '{DEAD_LETTER_EXCHANGE}' in {resource}");
+            return Err(Refusal::channel(406, text));
+        }
         let settings = QueueSettings::new(self.settings.version, resource, &declare)?;
-        let now = self.now;
+        let (now, version) = (self.now, self.settings.version);
         if let Some(queue) = self.vhost(actor)?.queues.get_mut(&name) {
-            queue.check_same(actor, resource, &declare, &settings)?;
+            queue.check_same(actor, resource, &declare, &settings, version)?;
             queue.touch(now);
             return Ok(queue.declared(&name));
         }
@@ -171,6 +203,14 @@ impl Model {
             return Ok(0);
         };
         queue.check_owner(&actor, resource)?;
+        let flags = [(if_unused, "if-unused"), (if_empty, "if-empty")];
+        let flag = flags.iter().find(|(is_set, _)| *is_set);
+        if let Some((_, flag)) = flag.filter(|_| queue.settings.is_quorum) {
+            let text = format!(
+                "cannot delete {resource}. queue.delete operations with {flag} flag set are not supported by quorum queues"
+            );
+            return Err(Refusal::connection(540, text));
+        }
         if if_unused && !queue.consumers.is_empty() {
             return Err(resource.precondition("in use"));
         }

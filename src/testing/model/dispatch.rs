@@ -2,14 +2,14 @@
 
 use super::dead_letter::{DeadLetter, Reason};
 use super::queue::{Consumer, Queue, Stored};
-use super::request::{ChannelKey, Event};
+use super::request::{ChannelKey, Event, Version};
 use super::{Channel, Model, Unacked};
 use std::collections::BTreeMap;
 
 impl Model {
     /// Delivers what can be delivered; what is too old or too much goes.
     pub(super) fn dispatch(&mut self, vhost: &str, name: &str) {
-        let now = self.now;
+        let (now, version) = (self.now, self.settings.version);
         let host = self.vhosts.get_mut(vhost);
         let Some(queue) = host.and_then(|host| host.queues.get_mut(name)) else {
             return;
@@ -20,7 +20,7 @@ impl Model {
             while let Some(stored) = queue.pop_expired(now, false) {
                 gone.push((stored, Reason::Expired));
             }
-            let Some(event) = deliver(queue, name, &mut self.channels) else {
+            let Some(event) = deliver(queue, name, &mut self.channels, version) else {
                 break;
             };
             self.events.push(event);
@@ -50,6 +50,7 @@ fn deliver(
     queue: &mut Queue,
     name: &str,
     channels: &mut BTreeMap<ChannelKey, Channel>,
+    version: Version,
 ) -> Option<Event> {
     if queue.ready.is_empty() {
         return None;
@@ -69,7 +70,7 @@ fn deliver(
         consumer: consumer.key.clone(),
         delivery_tag: channel.last_tag,
         redelivered: stored.redelivered,
-        message: stored.delivered(),
+        message: stored.delivered(version),
     };
     if !consumer.no_ack {
         consumer.unacked += 1;

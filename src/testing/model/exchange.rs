@@ -1,8 +1,8 @@
 //! Exchanges, and which of their bindings match a message.
 
-use std::str::FromStr;
-
 use super::refusal::{Outcome, Refusal};
+use super::request::Version;
+use super::resource::{erlang, type_name};
 use crate::wire::{FieldTable, FieldValue};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,16 +22,20 @@ impl ExchangeKind {
             Self::Headers => "headers",
         }
     }
-}
 
-impl FromStr for ExchangeKind {
-    type Err = Refusal;
-
-    fn from_str(name: &str) -> Outcome<Self> {
-        [Self::Direct, Self::Fanout, Self::Topic, Self::Headers]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| Refusal::connection(503, format!("unknown exchange type '{name}'")))
+    pub(super) fn parse(name: &str, version: Version) -> Outcome<Self> {
+        let all = [Self::Direct, Self::Fanout, Self::Topic, Self::Headers];
+        if let Some(kind) = all.into_iter().find(|kind| kind.name() == name) {
+            return Ok(kind);
+        }
+        let text = format!("unknown exchange type '{name}'");
+        Err(match version {
+            Version::V4 if name == "x-local-random" => {
+                Refusal::unsupported("exchanges of the type x-local-random")
+            }
+            Version::V4 => Refusal::channel(406, text),
+            Version::V3 => Refusal::connection(503, text),
+        })
     }
 }
 
@@ -136,8 +140,9 @@ pub(super) fn check_headers_binding(arguments: &FieldTable) -> Outcome<()> {
             )
         }
         Some(other) => format!(
-            "Invalid x-match field type {}; expected longstr",
-            super::resource::type_name(&other)
+            "Invalid x-match field type {} (value {}); expected longstr",
+            type_name(&other),
+            erlang(&other)
         ),
     };
     Err(Refusal::channel(406, text))

@@ -26,6 +26,8 @@ mod request;
 mod resource;
 mod rights;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod vhost;
 mod view;
 

@@ -1,15 +1,16 @@
 //! A message comes in.
 
 use super::Model;
-use super::arguments::Overflow;
+use super::arguments::{LONGEST, Overflow};
 use super::consume::REPLY_TO;
 use super::dead_letter::{DeadLetter, Reason};
 use super::queue::Stored;
 use super::refusal::{Outcome, Refusal};
 use super::request::{Caller, ConsumerKey, Event, Message, Publish, Published, PublishedView};
-use super::resource::Resource;
+use super::resource::{Resource, type_name};
 use super::rights::{Actor, Right};
 use super::vhost::copied_to;
+use crate::wire::FieldValue;
 
 impl Model {
     pub(crate) fn publish(
@@ -22,8 +23,11 @@ impl Model {
         let mut properties = publish.properties;
         let keys = |name: &str| {
             copied_to(&properties.headers, name).ok_or_else(|| {
-                let text =
-                    format!("invalid message: {{unacceptable_type_in_header,<<\"{name}\">>}}");
+                let value = properties.headers.get(name).unwrap_or(FieldValue::Void);
+                let text = format!(
+                    "invalid message: {{unacceptable_type_in_header,\"{name}\",{}}}",
+                    type_name(&value)
+                );
                 Refusal::channel(406, text)
             })
         };
@@ -175,7 +179,7 @@ fn check_user(actor: &Actor, claimed: Option<&str>) -> Outcome<()> {
     }
 }
 
-/// 2^32 - 1 milliseconds, as for queues.
+/// Milliseconds, as for queues.
 fn check_expiration(expiration: Option<&str>) -> Outcome<()> {
     let Some(text) = expiration else {
         return Ok(());
@@ -188,7 +192,7 @@ fn check_expiration(expiration: Option<&str>) -> Outcome<()> {
         Err(_) => "no_integer".to_owned(),
         Ok(_) if !rest.is_empty() => format!("{{leftover_string,\"{rest}\"}}"),
         Ok(number) if number < 0 => format!("{{value_negative,{number}}}"),
-        Ok(number) if number > 0xffff_ffff => format!("{{value_too_big,{number}}}"),
+        Ok(number) if number > LONGEST as i64 => format!("{{value_too_large,{number}}}"),
         Ok(_) => return Ok(()),
     };
     let text = format!("invalid expiration '{text}': {why}");

@@ -129,7 +129,7 @@ pub(super) fn type_name(value: &FieldValue) -> &'static str {
 }
 
 /// The value as RabbitMQ prints it; of what no argument takes, our own form.
-fn erlang(value: &FieldValue) -> String {
+pub(super) fn erlang(value: &FieldValue) -> String {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     match value {
         FieldValue::LongString(bytes) | FieldValue::Bytes(bytes) => text(bytes),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::pattern::Pattern;
 use super::refusal::{Outcome, Refusal};
-use super::request::{Caller, ChannelKey, LinkId, Permissions};
+use super::request::{Caller, ChannelKey, LinkId, Permissions, Version};
 use super::resource::Resource;
 use super::vhost::VirtualHost;
 use super::{Link, Model};
@@ -155,7 +155,11 @@ impl Model {
         if pattern.is_some_and(|pattern| pattern.is_match(resource.name)) {
             return Ok(());
         }
-        let text = format!("{verb} access to {resource} refused for user '{name}'");
+        let verb = match self.settings.version {
+            Version::V3 => String::new(),
+            Version::V4 => format!("{verb} "),
+        };
+        let text = format!("{verb}access to {resource} refused for user '{name}'");
         Err(Refusal::channel(403, text))
     }
 }

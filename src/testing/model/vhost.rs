@@ -119,13 +119,14 @@ impl VirtualHost {
     }
 }
 
-/// The keys in a CC or BCC header; none: it is no array of texts.
+/// The keys in a CC or BCC header; none: it is no array.
 pub(super) fn copied_to(headers: &FieldTable, name: &str) -> Option<Vec<String>> {
     match headers.get(name) {
         None => Some(Vec::new()),
         Some(FieldValue::Array(keys)) => {
-            let keys = keys.iter().map(|key| key.as_str().map(str::to_owned));
-            keys.collect()
+            // RabbitMQ reads over what is no text.
+            let keys = keys.iter().filter_map(FieldValue::as_str);
+            Some(keys.map(str::to_owned).collect())
         }
         Some(_) => None,
     }
