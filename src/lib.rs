@@ -162,19 +162,19 @@ pub use bytes::Bytes;
 
 pub use client::Client;
 pub use client::handle::Handle;
+pub use client::promise::PromiseValue;
 pub use client::wait::{loop_forever, loop_timeout};
 pub use net::transport::Stream;
-pub use promises::Promise;
 pub use types::client_options::{AuthMechanism, ClientOptions};
 pub use types::error::{Cancelled, CancelledBy, Disconnect, Error, Reply, Result};
-pub use types::ids::PromiseId;
+pub use types::ids::{Promise, PromiseId};
 pub use types::message::{Delivery, Message, Response, Returned};
 pub use types::recovery::{ConnectionEvent, Recovery, Restored};
 pub use types::requests::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
     QueueDeclare, QueueDelete, Requeue,
 };
-pub use types::results::{CancelOk, Connected, PromiseValue, QueueDeclareOk};
+pub use types::results::{CancelOk, Connected, QueueDeclareOk};
 pub use types::tls_failure::TlsFailure;
 pub use types::tls_options::TlsOptions;
 pub use wire::{FieldTable, FieldValue, Properties, ShortStr};

@@ -1,27 +1,16 @@
 //! The client's connection: opening and closing it, and what becomes of it meanwhile.
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::Client;
+use crate::client::closures::OnEvent;
 use crate::client::handle::Handle;
 use crate::net::transport::Stream;
-use crate::promises::Promise;
 use crate::types::error::{Error, Result};
+use crate::types::ids::Promise;
 use crate::types::recovery::ConnectionEvent;
 use crate::types::results::Connected;
 use crate::wire::ShortStr;
-
-type Callback = dyn FnMut(&mut Client, ConnectionEvent) + Send;
-
-/// The program's callback for what becomes of the connection.
-pub(crate) struct OnEvent(pub(crate) Box<Callback>);
-
-impl fmt::Debug for OnEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnEvent")
-    }
-}
 
 impl Client {
     /// Connects and logs in. It may be called again after a close, or a loss, also one that the client has not been told of

@@ -1,24 +1,25 @@
 //! The client: puka's calls, each a few lines. The protocol is in `connection/`, waiting in `client/wait.rs`, and what a
 //! program with an event loop of its own needs in `client/embed.rs`.
 
+pub(crate) mod closures;
 pub(crate) mod connect;
 mod embed;
 pub(crate) mod handle;
+pub(crate) mod promise;
 pub(crate) mod wait;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::client::connect::OnEvent;
+use crate::client::closures::{Callback, OnEvent};
 use crate::client::handle::Handle;
 use crate::connection::{Request, Sending, Settle};
 use crate::driver::Driver;
 use crate::driver::hosts::Host;
 use crate::net::World;
-use crate::promises::Promise;
 use crate::types::client_options::ClientOptions;
 use crate::types::error::{Error, Result};
-use crate::types::ids::PromiseId;
+use crate::types::ids::{Promise, PromiseId};
 use crate::types::message::{Delivery, Message, Response};
 use crate::types::requests::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
@@ -60,14 +61,14 @@ static CLIENTS: AtomicU32 = AtomicU32::new(0);
 #[derive(Debug)]
 pub struct Client {
     id: u32,
-    pub(crate) driver: Driver,
+    pub(crate) driver: Driver<Callback<Self>>,
     /// Set by `loop_break`, for the innermost of the loops that run.
     pub(crate) is_broken: bool,
     /// How many loops run, one inside the other.
     pub(crate) loops: usize,
     /// Another thread has asked for the end of a loop where none ran: of the next one, then.
     pub(crate) is_next_broken: bool,
-    pub(crate) on_event: Option<OnEvent>,
+    pub(crate) on_event: Option<OnEvent<Self>>,
     /// What other threads have.
     pub(crate) handle: Option<Handle>,
 }
@@ -380,9 +381,9 @@ impl Client {
         let asked = self.of_consumer(consumer.id(), |connection, number, consumer| {
             connection.qos(number, consumer, prefetch_count);
         });
-        if let Some((inbox, all)) = self.driver.promises.inbox_of(consumer.id()) {
-            inbox.set_prefetch(prefetch_count, all);
-        }
+        self.driver
+            .promises
+            .set_prefetch(consumer.id(), prefetch_count);
         Promise::new(asked)
     }
 
@@ -406,9 +407,7 @@ impl Client {
         let asked = self.of_consumer(consumer.id(), |connection, number, consumer| {
             connection.cancel(number, consumer);
         });
-        if let Some((inbox, all)) = self.driver.promises.inbox_of(consumer.id()) {
-            inbox.set_ending(all);
-        }
+        self.driver.promises.set_ending(consumer.id());
         Promise::new(asked)
     }
 

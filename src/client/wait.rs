@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Client;
+use crate::client::closures::Callback;
 use crate::client::handle::{Handle, Job};
+use crate::client::promise::PromiseValue;
 use crate::net::group::Group;
-use crate::promises::{Callback, Look, Promise};
+use crate::promises::Readiness;
 use crate::types::error::{Error, Result};
-use crate::types::ids::PromiseId;
-use crate::types::results::{Item, PromiseValue};
+use crate::types::ids::{Promise, PromiseId};
+use crate::types::results::Item;
 
 /// How long callbacks may run, and how many, before a loop looks at the socket: a system call for each message would cost
 /// more than all else.
@@ -44,8 +46,7 @@ impl Client {
     pub fn wait<T: PromiseValue>(&mut self, promise: Promise<T>) -> Result<T> {
         match self.wait_until(promise.id(), None)? {
             Some(item) => T::from_item(item, self),
-            // Only a wait with a limit ends without a result.
-            None => Err(Error::UnknownPromise(promise.id())),
+            None => Err(Error::bug("a wait without a limit has run out of time")),
         }
     }
 
@@ -140,7 +141,7 @@ impl Client {
         let mut is_waiting = false;
         for &id in promises {
             match self.check(id) {
-                Ok(Look::Ready) => return Ok(Some(id)),
+                Ok(Readiness::Ready) => return Ok(Some(id)),
                 Ok(_) => is_waiting = true,
                 Err(error @ Error::ForeignPromise(_)) => return Err(error),
                 Err(error) => spent = spent.or(Some(error)),
@@ -160,23 +161,22 @@ impl Client {
         promises.iter().map(|&promise| self.wait(promise)).collect()
     }
 
-    fn check(&self, id: PromiseId) -> Result<Look> {
+    fn check(&self, id: PromiseId) -> Result<Readiness> {
         let promises = &self.driver.promises;
-        let same = promises.id(id.number) == id;
-        match promises.look(id.number) {
-            look if same && look != Look::Unknown => Ok(look),
+        match promises.readiness(id.number) {
+            readiness if promises.owns(id) && readiness != Readiness::Unknown => Ok(readiness),
             _ => Err(promises.no_result(id)),
         }
     }
 
     fn wait_until(&mut self, id: PromiseId, until: Option<Instant>) -> Result<Option<Item>> {
-        let is_ready = self.check(id)? == Look::Ready;
+        let is_ready = self.check(id)? == Readiness::Ready;
         self.driver.attend(is_ready);
         let mut turned = false;
         loop {
             self.run_events();
             let is_up = turned && until.is_some_and(|until| self.driver.now() >= until);
-            if self.check(id)? == Look::Ready {
+            if self.check(id)? == Readiness::Ready {
                 if is_up || self.driver.hand_over(until)? {
                     return self.finish_wait(id).map(Some);
                 }
@@ -209,7 +209,7 @@ impl Client {
         copy
     }
 
-    fn run(&mut self, id: PromiseId, callback: Callback, item: Result<Item>) {
+    fn run(&mut self, id: PromiseId, callback: Callback<Self>, item: Result<Item>) {
         self.run_many(id, callback, item, 1);
     }
 
@@ -218,7 +218,7 @@ impl Client {
     fn run_many(
         &mut self,
         id: PromiseId,
-        callback: Callback,
+        callback: Callback<Self>,
         item: Result<Item>,
         limit: usize,
     ) -> usize {
@@ -264,7 +264,7 @@ impl Client {
         catch_unwind(AssertUnwindSafe(|| run(self)))
     }
 
-    pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback) {
+    pub(crate) fn attach(&mut self, id: PromiseId, callback: Callback<Self>) {
         self.driver.promises.attach(id, callback);
     }
 

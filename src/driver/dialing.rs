@@ -17,7 +17,7 @@ use crate::wire::MIN_FRAME_MAX;
 /// Channel epochs of one connection stay below this.
 const EPOCHS: u64 = 1 << 40;
 
-impl Driver {
+impl<C> Driver<C> {
     /// Begins to connect.
     pub(crate) fn connect(&mut self) -> PromiseId {
         let promise = self.promises.single();

@@ -43,7 +43,8 @@ pub(crate) const LOOK: Duration = Duration::from_millis(5);
 /// is before the broker's answer.
 const ON_ITS_WAY: usize = 64 * 1024 * 1024;
 
-pub(crate) struct Driver {
+/// `C` is a callback of the client's.
+pub(crate) struct Driver<C> {
     pub(crate) url: AmqpUrl,
     pub(crate) options: ClientOptions,
     pub(crate) client: u32,
@@ -54,7 +55,7 @@ pub(crate) struct Driver {
     pub(crate) lookup: Option<Lookup>,
     world: World,
     pub(crate) reactor: Reactor,
-    pub(crate) promises: Promises,
+    pub(crate) promises: Promises<C>,
     /// When connecting, or closing, has taken too long.
     pub(crate) deadline: Option<Deadline>,
     /// Channels of lower epochs were lost with their connections, not closed by the program.
@@ -96,7 +97,7 @@ impl Presence {
 }
 
 /// Not what is in the buffers: the login is among it.
-impl fmt::Debug for Driver {
+impl<C> fmt::Debug for Driver<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")
             .field("url", &self.url)
@@ -106,7 +107,7 @@ impl fmt::Debug for Driver {
     }
 }
 
-impl Driver {
+impl<C> Driver<C> {
     pub(crate) fn new(
         client: u32,
         url: AmqpUrl,

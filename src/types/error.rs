@@ -409,6 +409,12 @@ impl fmt::Display for Reply {
 }
 
 impl Error {
+    /// What cannot happen has happened: tests stop here, and programs go on.
+    pub(crate) fn bug(what: &'static str) -> Self {
+        debug_assert!(false, "{what}");
+        Self::Bug(what)
+    }
+
     /// The broker's error of this code.
     pub(crate) fn from_reply(reply: Reply) -> Self {
         let code = reply.code;

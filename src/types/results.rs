@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Client;
-use crate::types::error::{Error, Result};
 use crate::types::message::{Delivery, Response};
 use crate::types::text::Printable;
 use crate::wire::{FieldTable, FieldValue, ShortStr};
@@ -128,65 +126,5 @@ impl Item {
             Outcome::CancelOk(ok) => Outcome::CancelOk(ok.clone()),
             Outcome::Response(response) => Outcome::Response(response.clone()),
         }))
-    }
-}
-
-/// The types that promises come to. It is not for implementing elsewhere.
-pub trait PromiseValue: sealed::FromItem + 'static {}
-
-mod sealed {
-    use super::{Client, Item, Result};
-
-    pub trait FromItem: Sized {
-        #[doc(hidden)]
-        fn from_item(item: Item, client: &mut Client) -> Result<Self>;
-    }
-}
-
-macro_rules! replies {
-    ($($pattern:pat => $type:ty: $value:expr;)*) => {
-        $(
-            impl PromiseValue for $type {}
-            impl sealed::FromItem for $type {
-                fn from_item(item: Item, _: &mut Client) -> Result<Self> {
-                    match item {
-                        $pattern => Ok($value),
-                        // No promise is made with another type than its request's result.
-                        _ => Err(Error::HandledByCallback),
-                    }
-                }
-            }
-        )*
-    };
-}
-
-replies! {
-    Item::Outcome(Outcome::Published | Outcome::Done) => (): ();
-    Item::Outcome(Outcome::Connected(connected)) => Connected: Arc::unwrap_or_clone(connected);
-    Item::Outcome(Outcome::QueueDeclareOk(ok)) => QueueDeclareOk: ok;
-    Item::Outcome(Outcome::MessageCount(count)) => u32: count;
-    Item::Outcome(Outcome::CancelOk(ok)) => CancelOk: ok;
-    Item::Outcome(Outcome::Response(response)) => Response: *response;
-}
-
-impl PromiseValue for Delivery {}
-impl sealed::FromItem for Delivery {
-    fn from_item(item: Item, client: &mut Client) -> Result<Self> {
-        match item {
-            Item::Delivery(delivery) => Ok(client.driver.unpack(delivery)),
-            Item::Outcome(_) => Err(Error::HandledByCallback),
-        }
-    }
-}
-
-impl PromiseValue for Option<Delivery> {}
-impl sealed::FromItem for Option<Delivery> {
-    fn from_item(item: Item, client: &mut Client) -> Result<Self> {
-        match item {
-            Item::Outcome(Outcome::Got(delivery)) => {
-                Ok(delivery.map(|delivery| client.driver.unpack(delivery)))
-            }
-            _ => Err(Error::HandledByCallback),
-        }
     }
 }
