@@ -79,11 +79,10 @@ impl Channel {
                 }
                 method => Ok(Some(Command::Method(method))),
             },
-            None if kind == FRAME_HEADER || kind == FRAME_BODY => {
+            None => {
                 let text = "expected method frame, got non method frame instead";
                 Err(Fault::connection(505, text))
             }
-            None => Err(Fault::unexpected_frame(kind, payload)),
         }
     }
 }
@@ -110,7 +109,7 @@ impl Partial {
             (FRAME_HEADER, false) => {
                 let header = ContentHeader::decode(payload, &mut Arena::default());
                 // RabbitMQ's channel dies of one that it cannot read.
-                self.header = header.map_err(|error| Fault::connection(541, error.to_string()))?;
+                self.header = header.map_err(|_| Fault::internal())?;
                 self.has_header = true;
                 if self.header.class_id != 60 {
                     let text = format!(
@@ -128,8 +127,9 @@ impl Partial {
             (FRAME_BODY, true) => {
                 self.body.extend_from_slice(payload);
                 if self.body.len() as u64 > self.header.body_size {
+                    // RabbitMQ would wait for ever for it to end.
                     let text = format!(
-                        "a body of at least {} bytes, whose header says {}",
+                        "puka::testing has got a body of at least {} bytes, whose header says {}",
                         self.body.len(),
                         self.header.body_size
                     );

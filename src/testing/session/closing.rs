@@ -11,6 +11,7 @@ impl Session {
     pub(super) fn fail(&mut self, turn: &mut Turn<'_>, channel: u16, fault: Fault) {
         match fault {
             Fault::Refused { refusal, method } => {
+                let method = method.unwrap_or_default();
                 if refusal.scope == Scope::Channel && self.channels.contains_key(&channel) {
                     self.fail_channel(turn, channel, &refusal, method);
                 } else {
@@ -48,17 +49,17 @@ impl Session {
     }
 
     fn fail_connection(&mut self, turn: &mut Turn<'_>, refusal: &Refusal, method: (u16, u16)) {
-        let is_told = match self.phase {
-            Phase::Running => true,
-            Phase::Starting => refusal.code == 403 && self.client.authentication_failure_close,
-            Phase::Tuning | Phase::Opening => refusal.code == 530,
-            Phase::Closing | Phase::Silent | Phase::Done => return,
-            Phase::Header => false,
-        };
-        if is_told {
-            self.close(turn, refusal.code, &refusal.text, method);
-        } else {
-            self.fall_silent(turn);
+        match self.phase {
+            Phase::Opening | Phase::Running => {
+                self.close(turn, refusal.code, &refusal.text, method);
+            }
+            Phase::Starting if refusal.code == 403 && self.client.authentication_failure_close => {
+                self.close(turn, refusal.code, &refusal.text, (0, 0));
+                self.fall_silent(turn);
+            }
+            // Who has not logged in is told nothing.
+            Phase::Header | Phase::Starting | Phase::Tuning => self.fall_silent(turn),
+            Phase::Closing | Phase::Silent | Phase::Done => {}
         }
     }
 
@@ -83,16 +84,23 @@ impl Session {
         };
         let said = self.say(0, &close);
         debug_assert!(said.is_ok());
+        self.await_close(turn);
+    }
+
+    /// Nothing more is sent. It is the client's turn to close, or to say close-ok.
+    fn await_close(&mut self, turn: &Turn<'_>) {
         self.output.settle();
         self.phase = Phase::Closing;
         let heartbeat = self.heartbeat.map_or(CLOSING, |beat| beat.interval());
         self.deadline = Some(turn.now + heartbeat.min(CLOSING));
+        self.heartbeat = None;
     }
 
     /// Reads nothing any more, and closes the socket a while later.
     fn fall_silent(&mut self, turn: &mut Turn<'_>) {
         self.leave(turn);
         self.phase = Phase::Silent;
+        self.heartbeat = None;
         self.deadline = Some(turn.now + SILENCE);
     }
 
@@ -102,7 +110,7 @@ impl Session {
         self.leave(turn);
         self.output.settle();
         self.say(0, &wire::ConnectionCloseOk {})?;
-        self.finish();
+        self.await_close(turn);
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use super::super::chance::Chance;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fate {
     pub(super) is_accepted: bool,
-    /// No queue has to say anything: it is confirmed at once.
-    pub(super) is_prompt: bool,
+    /// Its queue takes its time.
+    pub(super) is_late: bool,
 }
 
 /// `basic.ack` or `basic.nack`, to the publisher.
@@ -36,13 +36,12 @@ impl Confirms {
         self.unsent.is_empty()
     }
 
-    /// Those to be sent now: all, or by chance some.
-    pub(super) fn take_some(&mut self, chance: &mut Chance) -> Vec<Confirm> {
-        let waits = |fate: &Fate, chance: &mut Chance| !fate.is_prompt && chance.percent(25);
-        let (waiting, taken) = std::mem::take(&mut self.unsent)
+    /// All that are not late.
+    pub(super) fn take_ready(&mut self, chance: &mut Chance) -> Vec<Confirm> {
+        let (late, taken) = std::mem::take(&mut self.unsent)
             .into_iter()
-            .partition(|(_, fate)| waits(fate, chance));
-        self.unsent = waiting;
+            .partition(|(_, fate)| fate.is_late);
+        self.unsent = late;
         self.combine(&taken, chance)
     }
 
@@ -89,10 +88,10 @@ mod tests {
 
     use super::*;
 
-    fn fate(is_accepted: bool) -> Fate {
+    fn fate(is_accepted: bool, is_late: bool) -> Fate {
         Fate {
             is_accepted,
-            is_prompt: false,
+            is_late,
         }
     }
 
@@ -114,17 +113,17 @@ mod tests {
     fn without_chance_what_is_taken_together_is_one_confirm() {
         let mut confirms = Confirms::default();
         let chance = &mut Chance::new(0);
-        confirms.publish(fate(true));
+        confirms.publish(fate(true, false));
         let one = |tag, multiple| Confirm {
             tag,
             multiple,
             is_accepted: true,
         };
-        assert_eq!(confirms.take_some(chance), [one(1, false)]);
+        assert_eq!(confirms.take_ready(chance), [one(1, false)]);
         for _ in 0..3 {
-            confirms.publish(fate(true));
+            confirms.publish(fate(true, false));
         }
-        assert_eq!(confirms.take_some(chance), [one(4, true)]);
+        assert_eq!(confirms.take_ready(chance), [one(4, true)]);
         assert!(confirms.take_all(chance).is_empty());
     }
 
@@ -136,10 +135,10 @@ mod tests {
             let mut confirms = Confirms::default();
             let (mut open, mut settled) = (BTreeSet::new(), BTreeMap::new());
             for tag in 1..=50 {
-                confirms.publish(fate(tag % 7 != 3));
+                confirms.publish(fate(tag % 7 != 3, chance.percent(20)));
                 open.insert(tag);
                 if tag % 3 == 0 {
-                    for confirm in confirms.take_some(chance) {
+                    for confirm in confirms.take_ready(chance) {
                         combined += usize::from(confirm.multiple);
                         settled.extend(settle(&mut open, confirm));
                     }
@@ -160,19 +159,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_prompt_waits_for_no_chance() {
-        for seed in 0..50 {
-            let mut confirms = Confirms::default();
-            for _ in 0..5 {
-                confirms.publish(fate(true));
-            }
-            confirms.publish(Fate {
-                is_accepted: true,
-                is_prompt: true,
-            });
-            let sent = confirms.take_some(&mut Chance::new(seed));
-            // The burst's last tag is the newest: clients match returns by that.
-            assert_eq!(sent.iter().map(|confirm| confirm.tag).max(), Some(6));
+    fn what_is_late_holds_back_no_other_and_is_not_said_to_be_below_one() {
+        let chance = &mut Chance::new(0);
+        let mut confirms = Confirms::default();
+        for tag in 1..=6 {
+            confirms.publish(fate(true, tag == 3));
         }
+        let shown = |confirms: Vec<Confirm>| {
+            let pairs = confirms
+                .iter()
+                .map(|confirm| (confirm.tag, confirm.multiple));
+            pairs.collect::<Vec<_>>()
+        };
+        let ready = shown(confirms.take_ready(chance));
+        assert_eq!(ready, [(2, true), (4, false), (5, false), (6, false)]);
+        assert_eq!(shown(confirms.take_all(chance)), [(3, false)]);
     }
 }

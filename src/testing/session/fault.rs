@@ -1,6 +1,6 @@
 //! What ends a channel or a connection, and the words for it.
 
-use super::super::model::Refusal;
+use super::super::model::{Refusal, Scope};
 use crate::wire::{DecodeError, FieldTable, FieldValue, check_table};
 
 /// Why something ends.
@@ -9,8 +9,8 @@ pub(super) enum Fault {
     /// `channel.close` or `connection.close`.
     Refused {
         refusal: Refusal,
-        /// The class and method that it names; 0 and 0: none.
-        method: (u16, u16),
+        /// The class and method that it names: 0 and 0 for none, and nothing if it has not been said.
+        method: Option<(u16, u16)>,
     },
     /// The frames can no longer be told apart: `connection.close`, and nothing is read any more.
     Unreadable(Refusal),
@@ -22,7 +22,7 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         Self::Refused {
             refusal,
-            method: (0, 0),
+            method: None,
         }
     }
 }
@@ -37,10 +37,23 @@ impl Fault {
         match self {
             Self::Refused {
                 refusal,
-                method: (0, 0),
-            } => Self::Refused { refusal, method },
+                method: None,
+            } => Self::Refused {
+                refusal,
+                method: Some(method),
+            },
             other => other,
         }
+    }
+
+    /// 541, without words or a method: a channel of RabbitMQ's has died.
+    pub(super) fn internal() -> Self {
+        let refusal = Refusal {
+            code: 541,
+            text: Refusal::name_of(541).to_owned(),
+            scope: Scope::Connection,
+        };
+        Self::from(refusal).about((0, 0))
     }
 
     /// 505, in RabbitMQ's words.
@@ -69,9 +82,10 @@ pub(super) fn erlang(bytes: &[u8]) -> String {
     format!("<<{}>>", numbers.join(","))
 }
 
-/// A name. RabbitMQ takes any bytes for one; who uses such names does not test here.
+/// A name.
 pub(super) fn name(bytes: &[u8]) -> Result<&str, Fault> {
-    str::from_utf8(bytes).map_err(|_| Refusal::unsupported("names that are not UTF-8").into())
+    str::from_utf8(bytes)
+        .map_err(|_| Fault::connection(501, "Malformed UTF-8 in shortstr").about((0, 0)))
 }
 
 /// A table of a method's. RabbitMQ has no answer to one that it cannot read.

@@ -14,7 +14,7 @@ impl Session {
         }
         let header = self.input.split_to(PROTOCOL_HEADER.len());
         if header[..] != PROTOCOL_HEADER[..] {
-            self.output.raw(PROTOCOL_HEADER);
+            self.output.raw(self.host.protocol_header());
             self.finish();
             return false;
         }

@@ -42,7 +42,7 @@ impl Heartbeat {
         self.interval
     }
 
-    /// Bytes have gone out.
+    /// Something else than a heartbeat goes out.
     pub(super) fn sent(&mut self) {
         self.has_sent = true;
     }
@@ -111,9 +111,9 @@ mod tests {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::start(start, 10).unwrap();
         assert_eq!(heartbeat.poll_timeout(), second(start, 5));
-        assert!(heartbeat.handle_timeout(second(start, 5), true).send);
         heartbeat.sent();
-        assert!(!heartbeat.handle_timeout(second(start, 10), true).send);
+        assert!(!heartbeat.handle_timeout(second(start, 5), true).send);
+        assert!(heartbeat.handle_timeout(second(start, 10), true).send);
         assert!(heartbeat.handle_timeout(second(start, 15), true).send);
     }
 }

@@ -1,6 +1,6 @@
 //! What one host of a cluster says of itself, and proposes.
 
-use crate::wire::{FieldTable, MIN_FRAME_MAX};
+use crate::wire::{FieldTable, MIN_FRAME_MAX, PROTOCOL_HEADER};
 
 /// A host of a cluster. They may differ.
 #[derive(Debug, Clone)]
@@ -71,13 +71,26 @@ impl HostSettings {
 
     /// The least that a client may propose, and what holds until both have agreed: more since 4.1.
     pub(super) fn min_frame_max(&self) -> u32 {
-        let mut numbers = self.version.split('.').map(|number| number.parse().ok());
-        let mut next = || numbers.next().flatten().unwrap_or(0_u32);
-        if (next(), next()) >= (4, 1) {
+        if self.version() >= (4, 1) {
             8192
         } else {
             MIN_FRAME_MAX
         }
+    }
+
+    /// What it answers to who says another protocol's: 4 would rather have AMQP 1.0.
+    pub(super) fn protocol_header(&self) -> &'static [u8] {
+        if self.version() >= (4, 0) {
+            b"AMQP\x03\x01\x00\x00"
+        } else {
+            PROTOCOL_HEADER
+        }
+    }
+
+    fn version(&self) -> (u32, u32) {
+        let mut numbers = self.version.split('.').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten().unwrap_or(0);
+        (next(), next())
     }
 }
 

@@ -24,7 +24,8 @@ use bytes::BytesMut;
 use super::chance::Chance;
 use super::model::{ChannelKey, Event, LinkId, Model, Refusal};
 use crate::wire::{
-    self, FRAME_HEARTBEAT, FRAME_METHOD, FrameError, FrameHead, Method, PROTOCOL_HEADER, WireMethod,
+    self, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, FrameError, FrameHead, Method,
+    PROTOCOL_HEADER, WireMethod,
 };
 use channel::Channel;
 use fault::Fault;
@@ -59,7 +60,7 @@ enum Phase {
     Tuning,
     Opening,
     Running,
-    /// `connection.close` is out; all but its close-ok is ignored.
+    /// `connection.close` is out, or its close-ok: all but a close and its close-ok is ignored.
     Closing,
     /// Nothing is read, and soon the socket is closed.
     Silent,
@@ -93,7 +94,7 @@ pub(super) struct Session {
     heartbeat: Option<Heartbeat>,
     /// When the phase is over.
     deadline: Option<Instant>,
-    /// When the confirms go out that chance has kept.
+    /// When the confirms go out that are late.
     confirm_at: Option<Instant>,
     /// It has published in an alarm, and is not read.
     is_blocked: bool,
@@ -125,13 +126,7 @@ impl Session {
     // Output.
 
     pub(super) fn take_output(&mut self, max: usize, chance: &mut Chance) -> Vec<u8> {
-        let bytes = self.output.take(max, chance);
-        if let Some(heartbeat) = &mut self.heartbeat
-            && !bytes.is_empty()
-        {
-            heartbeat.sent();
-        }
-        bytes
+        self.output.take(max, chance)
     }
 
     pub(super) fn has_output(&self) -> bool {
@@ -205,10 +200,16 @@ impl Session {
                     .map_err(|fault| fault.about(method.id()))
             }
             (Phase::Closing, ..) => Ok(()),
-            (Phase::Running, _, 1..) if kind != FRAME_HEARTBEAT => {
+            (Phase::Running, FRAME_METHOD | FRAME_HEADER | FRAME_BODY, 1..) => {
                 self.take_channel_frame(turn, channel, kind, payload)
             }
-            _ => Err(Fault::unexpected_frame(kind, payload)),
+            (_, FRAME_METHOD | FRAME_HEADER | FRAME_BODY | FRAME_HEARTBEAT, _) => {
+                Err(Fault::unexpected_frame(kind, payload))
+            }
+            _ => {
+                let text = format!("type {kind}, {}: unknown_frame", fault::snippet(payload));
+                Err(Fault::connection(501, text))
+            }
         }
     }
 
@@ -226,7 +227,7 @@ impl Session {
                 self.say(0, &wire::ConnectionCloseOk {})
             }
             (Phase::Closing, Method::ConnectionCloseOk(_)) => {
-                self.phase = Phase::Done;
+                self.finish();
                 Ok(())
             }
             (Phase::Closing, _) => Ok(()),
@@ -348,7 +349,15 @@ impl Session {
         }
     }
 
+    /// No heartbeat is needed for a while.
+    fn speaks(&mut self) {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.sent();
+        }
+    }
+
     fn say(&mut self, channel: u16, method: &impl WireMethod) -> Result<(), Fault> {
+        self.speaks();
         self.output
             .method(channel, method)
             .map_err(|error| Fault::connection(541, error.to_string()))
@@ -362,6 +371,7 @@ impl Session {
         properties: &wire::Properties,
         body: &[u8],
     ) -> Result<(), Fault> {
+        self.speaks();
         let message = (properties, body);
         self.output
             .content(channel, method, message, self.frame_max, turn.chance)
@@ -371,17 +381,18 @@ impl Session {
 
 /// A method, or what RabbitMQ says of one that it cannot read.
 fn decode(payload: &[u8]) -> Result<Method<'_>, Fault> {
-    Method::decode(payload).map_err(|error| match error {
-        wire::DecodeError::UnknownMethod { class, method } => {
-            // RabbitMQ has no word for it; a test deserves one.
-            let text = format!("puka::testing knows no method {class}.{method}");
-            Fault::connection(503, text)
+    let malformed = |_| {
+        let Some((&[c0, c1, m0, m1], fields)) = payload.split_first_chunk() else {
+            return Fault::Wordless;
+        };
+        let method = [[c0, c1], [m0, m1]].map(u16::from_be_bytes);
+        if wire::method_name(method[0], method[1]).is_none() {
+            return Fault::Wordless;
         }
-        _ => {
-            let text = format!("cannot decode {}", fault::erlang(payload));
-            Fault::connection(501, text)
-        }
-    })
+        let text = format!("cannot decode {}", fault::erlang(fields));
+        Fault::connection(501, text).about(method.into())
+    };
+    Method::decode(payload).map_err(malformed)
 }
 
 /// What RabbitMQ says where it can no longer tell frames apart.
@@ -396,3 +407,6 @@ fn unreadable(kind: u8, error: FrameError, payload: &[u8]) -> Fault {
     let text = format!("type {kind}, {}: {cause}", fault::snippet(payload));
     Fault::Unreadable(Refusal::connection(501, text))
 }
+
+#[cfg(test)]
+mod tests;

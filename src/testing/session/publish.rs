@@ -4,7 +4,7 @@ use super::channel::Partial;
 use super::confirms::Fate;
 use super::fault::{Fault, is_finite};
 use super::{CONFIRM_DELAY, Session, Turn};
-use crate::testing::model::{Caller, Publish};
+use crate::testing::model::{Caller, Publish, Published};
 use crate::wire::{self, Properties, check_table};
 
 impl Session {
@@ -25,7 +25,7 @@ impl Session {
         let headers = properties.headers();
         // RabbitMQ's channel dies of what it cannot read.
         if check_table(headers.encoded()).is_err() || !is_finite(headers) {
-            return Err(Fault::connection(541, "a header that RabbitMQ cannot read"));
+            return Err(Fault::internal());
         }
         let channel = self.channels.get(&number);
         let is_confirmed = channel.is_some_and(|channel| channel.confirms.is_some());
@@ -46,19 +46,25 @@ impl Session {
         if is_returned {
             self.return_message(turn, number, (&exchange, &routing_key), &properties, &body)?;
         }
+        self.note(turn, number, published, is_returned);
+        Ok(())
+    }
+
+    /// Keeps the confirm, if there is to be one.
+    fn note(&mut self, turn: &mut Turn<'_>, number: u16, published: Published, is_returned: bool) {
         let channel = self.channels.get_mut(&number);
         let Some(confirms) = channel.and_then(|channel| channel.confirms.as_mut()) else {
-            return Ok(());
+            return;
         };
         confirms.publish(Fate {
             is_accepted: published.is_accepted,
-            is_prompt: !published.is_routed,
+            // What goes to no queue waits for none.
+            is_late: published.is_routed && turn.chance.percent(15),
         });
         // The confirm follows the return, with all that is ready; others may wait for each other.
         if is_returned || turn.chance.percent(50) {
             self.send_confirms_of(turn, number, false);
         }
-        Ok(())
     }
 
     /// `basic.return`, which comes before the confirm.
@@ -79,7 +85,7 @@ impl Session {
         self.say_content(turn, number, &method, properties, body)
     }
 
-    /// Sends the confirms that are ready, on all channels; those that chance keeps will not wait long.
+    /// Sends the confirms that are ready, on all channels; those that are late will not be so for long.
     pub(in crate::testing) fn send_confirms(&mut self, turn: &mut Turn<'_>, all: bool) {
         let waits = |channel: &super::Channel| {
             let confirms = channel.confirms.as_ref();
@@ -102,7 +108,7 @@ impl Session {
         let confirms = if all {
             confirms.take_all(turn.chance)
         } else {
-            confirms.take_some(turn.chance)
+            confirms.take_ready(turn.chance)
         };
         for confirm in confirms {
             let (delivery_tag, multiple) = (confirm.tag, confirm.multiple);

@@ -18,7 +18,7 @@ impl Session {
             40 => self.call_exchange(turn, number, method),
             50 => self.call_queue(turn, number, method),
             60 => self.call_basic(turn, number, method),
-            90 => Err(Refusal::unsupported("transactions").into()),
+            90 => self.refuse_transactions(number),
             _ => match method {
                 Method::AccessRequest(_) => {
                     self.say(number, &wire::AccessRequestOk { reserved_1: 1 })
@@ -32,6 +32,15 @@ impl Session {
                 _ => Err(unimplemented()),
             },
         }
+    }
+
+    fn refuse_transactions(&self, number: u16) -> Result<(), Fault> {
+        let channel = self.channels.get(&number);
+        if channel.is_some_and(|channel| channel.confirms.is_some()) {
+            let text = "cannot switch from confirm to tx mode";
+            return Err(Refusal::channel(406, text).into());
+        }
+        Err(Refusal::unsupported("transactions").into())
     }
 
     fn call_channel(
@@ -102,23 +111,7 @@ impl Session {
     ) -> Result<(), Fault> {
         let caller = Caller::Channel(self.key(number));
         match method {
-            Method::QueueDeclare(declare) => {
-                let request = QueueDeclare {
-                    queue: name(declare.queue)?,
-                    passive: declare.passive,
-                    durable: declare.durable,
-                    exclusive: declare.exclusive,
-                    auto_delete: declare.auto_delete,
-                    arguments: table(declare.arguments)?,
-                };
-                let declared = turn.model.declare_queue(caller, request)?;
-                let ok = wire::QueueDeclareOk {
-                    queue: declared.queue.as_bytes(),
-                    message_count: declared.messages,
-                    consumer_count: declared.consumers,
-                };
-                self.reply(number, declare.no_wait, &ok)
-            }
+            Method::QueueDeclare(declare) => self.declare_queue(turn, number, declare),
             Method::QueueDelete(delete) => {
                 let queue = name(delete.queue)?;
                 let (if_unused, if_empty) = (delete.if_unused, delete.if_empty);
@@ -149,6 +142,30 @@ impl Session {
             }
             _ => Err(unimplemented()),
         }
+    }
+
+    fn declare_queue(
+        &mut self,
+        turn: &mut Turn<'_>,
+        number: u16,
+        declare: &wire::QueueDeclare<'_>,
+    ) -> Result<(), Fault> {
+        let caller = Caller::Channel(self.key(number));
+        let request = QueueDeclare {
+            queue: name(declare.queue)?,
+            passive: declare.passive,
+            durable: declare.durable,
+            exclusive: declare.exclusive,
+            auto_delete: declare.auto_delete,
+            arguments: table(declare.arguments)?,
+        };
+        let declared = turn.model.declare_queue(caller, request)?;
+        let ok = wire::QueueDeclareOk {
+            queue: declared.queue.as_bytes(),
+            message_count: declared.messages,
+            consumer_count: declared.consumers,
+        };
+        self.reply(number, declare.no_wait, &ok)
     }
 
     fn call_basic(
