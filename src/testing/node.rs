@@ -12,7 +12,8 @@ use super::model::{
     Publish, Published, PublishedView, QueueDeclare, QueueDeclared, QueueView, Settings, Version,
 };
 pub(crate) use super::session::HostSettings;
-use super::session::{Session, Turn};
+pub(crate) use super::session::{Death, Missed};
+use super::session::{Session, Troubles, Turn};
 
 /// One RabbitMQ cluster: its virtual hosts, users, exchanges, queues; and the connections to it.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(crate) struct Node {
     now: Option<Instant>,
     /// Why it takes no messages, if it does not.
     alarm: Option<String>,
+    troubles: Troubles,
 }
 
 impl Node {
@@ -47,6 +49,7 @@ impl Node {
             chance: Chance::new(seed),
             now: None,
             alarm: None,
+            troubles: Troubles::default(),
         }
     }
 
@@ -281,6 +284,20 @@ impl Node {
         open.map(|(&link, _)| link).collect()
     }
 
+    /// The connections that are open, the oldest first, and what each client calls itself.
+    pub(crate) fn names(&self) -> Vec<(LinkId, String)> {
+        let named = self.sessions.iter();
+        named
+            .filter(|(_, session)| session.is_running())
+            .map(|(&link, session)| (link, session.name().to_owned()))
+            .collect()
+    }
+
+    /// What else a broker may have.
+    pub(crate) fn troubles(&mut self) -> &mut Troubles {
+        &mut self.troubles
+    }
+
     // Within.
 
     /// It is that late; what was due until then happens.
@@ -296,6 +313,7 @@ impl Node {
             model: &mut self.model,
             chance: &mut self.chance,
             alarm: self.alarm.as_deref(),
+            troubles: &mut self.troubles,
         }
     }
 
@@ -318,6 +336,7 @@ impl Node {
             model: &mut self.model,
             chance: &mut self.chance,
             alarm: self.alarm.as_deref(),
+            troubles: &mut self.troubles,
         };
         if let Some(session) = self.sessions.get_mut(&link) {
             act(session, &mut turn);
@@ -354,6 +373,7 @@ impl Node {
                     model: &mut self.model,
                     chance: &mut self.chance,
                     alarm: self.alarm.as_deref(),
+                    troubles: &mut self.troubles,
                 };
                 if let Some(session) = self.sessions.get_mut(&channel.link) {
                     session.tell(&mut turn, &event);

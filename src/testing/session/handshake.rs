@@ -40,6 +40,9 @@ impl Session {
     ) -> Result<(), Fault> {
         let properties = table(ok.client_properties)?;
         self.client = capabilities(&properties);
+        if let Some(name) = properties.get("connection_name") {
+            self.name = name.as_str().unwrap_or_default().into();
+        }
         self.user = log_in(turn, &self.host, ok)?;
         self.phase = Phase::Tuning;
         let tune = wire::ConnectionTune {

@@ -15,6 +15,7 @@ mod host;
 mod output;
 mod publish;
 mod requests;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ use fault::Fault;
 use heartbeat::Heartbeat;
 pub(crate) use host::HostSettings;
 use output::Output;
+pub(crate) use trouble::{Death, Missed, Troubles};
 
 /// How long RabbitMQ waits for a client to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -49,6 +51,7 @@ pub(super) struct Turn<'a> {
     pub(super) chance: &'a mut Chance,
     /// Why the broker takes no messages, if it does not.
     pub(super) alarm: Option<&'a str>,
+    pub(super) troubles: &'a mut Troubles,
 }
 
 /// Where a connection is.
@@ -85,6 +88,8 @@ pub(super) struct Session {
     input: BytesMut,
     output: Output,
     client: Capabilities,
+    /// What the client calls itself, if it does.
+    name: String,
     user: String,
     /// `usize::MAX`: no limit.
     frame_max: usize,
@@ -110,6 +115,7 @@ impl Session {
             input: BytesMut::new(),
             output: Output::default(),
             client: Capabilities::default(),
+            name: String::new(),
             user: String::new(),
             frame_max: host.min_frame_max() as usize,
             host,
@@ -135,6 +141,11 @@ impl Session {
 
     pub(super) fn is_done(&self) -> bool {
         self.phase == Phase::Done && self.output.is_empty()
+    }
+
+    /// What the client calls itself; empty: nothing.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -318,6 +329,12 @@ impl Session {
         };
         let due = heartbeat.handle_timeout(turn.now, is_reading);
         if due.is_dead {
+            turn.troubles.note_missed(Missed {
+                link: self.id,
+                name: self.name.clone(),
+                at: turn.now,
+                interval: heartbeat.interval(),
+            });
             return self.end(turn);
         }
         // Where older bytes are still to be sent, those will do.

@@ -22,6 +22,9 @@ impl Session {
             ..
         } = publish;
         let properties = header.properties;
+        if let Some(id) = properties.correlation_id() {
+            turn.troubles.die_of(id)?;
+        }
         let headers = properties.headers();
         // RabbitMQ's channel dies of what it cannot read.
         if check_table(headers.encoded()).is_err() || !is_finite(headers) {

@@ -13,6 +13,7 @@ impl Session {
         number: u16,
         method: &Method<'_>,
     ) -> Result<(), Fault> {
+        turn.troubles.meet(method)?;
         match method.id().0 {
             20 => self.call_channel(turn, number, method),
             40 => self.call_exchange(turn, number, method),
