@@ -126,18 +126,30 @@
 //! The README has the table of puka's calls and what differs; `examples/` has puka's own programs, ported. What a program
 //! needs in production (TLS, several hosts, heartbeats, recovery, threads) is in [`guide::production`]; what a message costs, and
 //! how to send many, in [`guide::performance`].
+//!
+//! # Inside
+//! For whoever reads the sources. It is a fork, not a stack; what is higher may know what is lower, never the other way,
+//! and a test (`tests/house`) holds that:
+//!
+//! ```text
+//!                  testing/       a RabbitMQ in memory, for programs' tests
+//!                     |
+//!                  client/        what a program calls; the only place where callbacks run
+//!                     |
+//!                  driver/        joins a protocol, a world and a table of results
+//!               /     |     \
+//!   connection/   promises/   net/     the protocol, with no socket and no clock; the table; the world: sockets,
+//!               \     |     /          TLS, names, the clock
+//!                  types/         plain data: what a program says, and what comes back
+//!                     |
+//!                  wire/          AMQP 0-9-1 bytes
+//! ```
+//!
+//! `guide/` is prose, and `fuzzing.rs` is for the fuzzers alone. Begin with `client/publish.rs`, and follow one publish to the
+//! bytes: the README says through which files.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-
-// The house: a fork, not a stack. What is higher may know what is lower, never the other way; tests/house holds it.
-//
-//   client/       what a program calls; the only place where callbacks run
-//   driver/       joins a protocol, a world and a table of results
-//   promises/     the table of results | connection/  the protocol, without socket or clock | net/  the world
-//   types/        plain data for all of them      wire/  AMQP 0-9-1 bytes
-//   testing/      a RabbitMQ in memory, on top of it all      guide/  prose
-//   fuzzing.rs    all of it, for the fuzzers in tests/fuzz
 
 // The README's programs compile, too.
 #[cfg(doctest)]
@@ -161,9 +173,9 @@ mod wire;
 pub use bytes::Bytes;
 
 pub use client::Client;
+pub use client::event_loop::{loop_forever, loop_timeout};
 pub use client::handle::Handle;
 pub use client::promise::PromiseValue;
-pub use client::wait::{loop_forever, loop_timeout};
 pub use net::transport::Stream;
 pub use types::client_options::{AuthMechanism, ClientOptions};
 pub use types::error::{Cancelled, CancelledBy, Disconnect, Error, Reply, Result};

@@ -1,12 +1,10 @@
 //! The client's connection: opening and closing it, and what becomes of it meanwhile.
 
-use std::sync::Arc;
-
 use crate::Client;
 use crate::client::closures::OnEvent;
-use crate::client::handle::Handle;
 use crate::net::transport::Stream;
-use crate::types::error::{Error, Result};
+#[cfg(doc)]
+use crate::types::error::Error;
 use crate::types::ids::Promise;
 use crate::types::recovery::ConnectionEvent;
 use crate::types::results::Connected;
@@ -108,19 +106,6 @@ impl Client {
     ) {
         self.on_event = Some(OnEvent(Box::new(callback)));
         self.driver.wants_notices = true;
-    }
-
-    /// A handle with which other threads can ask this client for something, and end its loop.
-    ///
-    /// # Errors
-    /// [`Error::Poll`] if the system has no more of what it takes to wake a thread.
-    pub fn handle(&mut self) -> Result<Handle> {
-        if let Some(handle) = &self.handle {
-            return Ok(handle.clone());
-        }
-        let waker = self.driver.reactor.waker();
-        let waker = waker.map_err(|error| Error::Poll(Arc::new(error)))?;
-        Ok(self.handle.insert(Handle::new(waker)).clone())
     }
 
     /// Bytes of messages that are unsent, or sent and not yet confirmed.

@@ -1,7 +1,7 @@
 //! One client's connection, socket and promises, and the moving of bytes and results between them. How a connection is
 //! made, and made anew, is in `driver/dialing.rs`.
 //!
-//! Nothing of the user's runs in here: results go into the promise table, and `client/wait.rs` takes them out.
+//! Nothing of the user's runs in here: results go into the promise table, and `client/` takes them out.
 
 mod dialing;
 pub(crate) mod hosts;
