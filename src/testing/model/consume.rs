@@ -1,12 +1,13 @@
 //! Consumers come and go, and `basic.get`.
 
+use super::Model;
 use super::arguments::consumer_priority;
+use super::channel::{ReplyConsumer, Unacked};
 use super::queue::{Consumer, Stored};
 use super::refusal::{Outcome, Refusal};
-use super::request::{Caller, ChannelKey, Consume, ConsumerKey, Event, Got, Version};
+use super::request::{Caller, ChannelKey, Consume, ConsumerKey, Event, Got, Message, Version};
 use super::resource::Resource;
 use super::rights::{Actor, Right};
-use super::{Model, ReplyConsumer};
 
 /// A queue that is none: who consumes from it gets replies straight.
 pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
@@ -176,7 +177,7 @@ impl Model {
         let (redelivered, message) = (stored.redelivered, stored.delivered(version));
         let delivery_tag = self.tag_for_get(&actor)?;
         if let (Some(key), false) = (actor.channel, no_ack) {
-            let unacked = super::Unacked {
+            let unacked = Unacked {
                 queue: name.clone(),
                 queue_id: id,
                 place,
@@ -208,7 +209,7 @@ impl Model {
 
 impl Stored {
     /// As it is sent: a quorum queue counts how often it came back.
-    pub(super) fn delivered(&self, version: Version) -> super::Message {
+    pub(super) fn delivered(&self, version: Version) -> Message {
         let mut message = self.message.clone();
         if self.counts_returns && (self.returns > 0 || version < Version::V4) {
             let headers = &mut message.properties.headers;

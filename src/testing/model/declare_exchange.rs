@@ -1,11 +1,12 @@
 //! Exchanges come, go and are bound.
 
+use super::Model;
 use super::exchange::{Binding, Destination, Exchange, ExchangeKind, check_headers_binding};
 use super::refusal::{Outcome, Refusal};
 use super::request::{Bind, Caller, ExchangeDeclare};
 use super::resource::{Resource, plain, type_name};
 use super::rights::{Actor, Right};
-use super::{Model, VirtualHost};
+use super::vhost::VirtualHost;
 use crate::wire::FieldValue;
 
 const ALTERNATE: &str = "alternate-exchange";

@@ -1,6 +1,8 @@
 //! Queues come and go.
 
+use super::Model;
 use super::arguments::{COMPARED, QueueSettings};
+use super::channel::QueueKey;
 use super::consume::REPLY_TO;
 use super::exchange::Destination;
 use super::queue::Queue;
@@ -8,7 +10,6 @@ use super::refusal::{Outcome, Refusal};
 use super::request::{Caller, Event, QueueDeclare, QueueDeclared, Version};
 use super::resource::{Resource, plain, type_name};
 use super::rights::{Actor, Right};
-use super::{Model, QueueKey};
 
 const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 

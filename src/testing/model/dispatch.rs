@@ -1,9 +1,10 @@
 //! Messages go to consumers that have room, or away.
 
+use super::Model;
+use super::channel::{Channel, Unacked};
 use super::dead_letter::{DeadLetter, Reason};
 use super::queue::{Consumer, Queue, Stored};
 use super::request::{ChannelKey, Event, Version};
-use super::{Channel, Model, Unacked};
 use std::collections::BTreeMap;
 
 impl Model {

@@ -11,6 +11,7 @@
 //! from one connection: a confirm comes as soon as the message is routed.
 
 mod arguments;
+mod channel;
 mod consume;
 mod dead_letter;
 mod declare_exchange;
@@ -34,9 +35,9 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use channel::{Channel, Link, QueueKey};
 use dead_letter::DeadLetter;
 use names::Names;
-use queue::{Place, Stored};
 pub(crate) use refusal::{Outcome, Refusal, Scope};
 pub(crate) use request::*;
 use rights::User;
@@ -64,52 +65,6 @@ pub(crate) struct Model {
     changed: BTreeSet<QueueKey>,
     /// Messages that are on their way to a dead letter exchange.
     dead: VecDeque<DeadLetter>,
-}
-
-/// A connection that may use a virtual host.
-#[derive(Debug)]
-struct Link {
-    user: String,
-    vhost: String,
-}
-
-/// Its virtual host and its name.
-type QueueKey = (String, String);
-
-#[derive(Debug, Default)]
-struct Channel {
-    /// For the consumers to come. 0: no limit.
-    prefetch: u16,
-    /// For all its consumers together.
-    shared_prefetch: u16,
-    last_tag: u64,
-    unacked: BTreeMap<u64, Unacked>,
-    /// How many of those went to consumers.
-    consumers_unacked: usize,
-    /// Their queues, by tag.
-    consumers: BTreeMap<String, String>,
-    last_queue: Option<String>,
-    replies: Option<ReplyConsumer>,
-}
-
-/// The consumer of `amq.rabbitmq.reply-to`.
-#[derive(Debug)]
-struct ReplyConsumer {
-    tag: String,
-    /// Where the replies are sent.
-    queue: String,
-}
-
-/// A delivery that is out.
-#[derive(Debug)]
-struct Unacked {
-    queue: String,
-    /// The queue may have gone, and there may be another of its name.
-    queue_id: u64,
-    place: Place,
-    stored: Stored,
-    /// None: `basic.get`.
-    consumer: Option<String>,
 }
 
 impl Model {

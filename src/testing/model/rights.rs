@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::Model;
+use super::channel::Link;
 use super::pattern::Pattern;
 use super::refusal::{Outcome, Refusal};
 use super::request::{Caller, ChannelKey, LinkId, Permissions, Version};
 use super::resource::Resource;
 use super::vhost::VirtualHost;
-use super::{Link, Model};
 
 #[derive(Debug)]
 pub(super) struct User {

@@ -1,9 +1,11 @@
 //! Deliveries are acknowledged, refused, or come back.
 
+use super::Model;
+use super::channel::Unacked;
 use super::dead_letter::{DeadLetter, Reason};
+use super::queue::Queue;
 use super::refusal::{Outcome, Refusal};
 use super::request::ChannelKey;
-use super::{Model, Unacked};
 
 impl Model {
     pub(crate) fn ack(&mut self, channel: ChannelKey, tag: u64, multiple: bool) -> Outcome<()> {
@@ -86,7 +88,7 @@ impl Model {
     }
 
     /// The queue that it is of, unless that has gone.
-    fn queue_of(&mut self, vhost: &str, unacked: &Unacked) -> Option<&mut super::queue::Queue> {
+    fn queue_of(&mut self, vhost: &str, unacked: &Unacked) -> Option<&mut Queue> {
         let host = self.vhosts.get_mut(vhost)?;
         let queue = host.queues.get_mut(&unacked.queue);
         queue.filter(|queue| queue.id == unacked.queue_id)
