@@ -15,6 +15,18 @@ pub(super) enum Overflow {
     RejectPublishDlx,
 }
 
+/// Where a message goes that comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum ComesBack {
+    /// To its old place: classic queues.
+    #[default]
+    Where,
+    /// In front of all, in the order of coming back: quorum queues.
+    First,
+    /// Behind all: quorum queues without a delivery limit, of RabbitMQ 3.
+    Last,
+}
+
 /// What a queue's arguments say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct QueueSettings {
@@ -30,6 +42,9 @@ pub(super) struct QueueSettings {
     pub(super) single_active: bool,
     /// How often a message may come back.
     pub(super) delivery_limit: Option<u64>,
+    pub(super) comes_back: ComesBack,
+    /// Two levels of priority, of which neither starves: quorum queues of RabbitMQ 4.
+    pub(super) is_fair: bool,
 }
 
 /// What a queue that is declared again is compared by.
@@ -181,8 +196,16 @@ impl QueueSettings {
             Overflow::RejectPublishDlx if is_quorum => Overflow::DropHead,
             overflow => overflow,
         };
+        let delivery_limit = reader.delivery_limit(is_quorum, version);
+        let comes_back = match (is_quorum, version) {
+            (false, _) => ComesBack::Where,
+            (true, Version::V3) if delivery_limit.is_none() => ComesBack::Last,
+            (true, _) => ComesBack::First,
+        };
         let settings = Self {
             is_quorum,
+            comes_back,
+            is_fair: is_quorum && version >= Version::V4,
             message_ttl: reader.time("x-message-ttl")?,
             expires,
             dead_letter_exchange: reader.text("x-dead-letter-exchange")?,
@@ -192,7 +215,7 @@ impl QueueSettings {
             overflow,
             max_priority: reader.max_priority()?,
             single_active: reader.yes("x-single-active-consumer")?,
-            delivery_limit: reader.delivery_limit(is_quorum, version),
+            delivery_limit,
         };
         if settings.dead_letter_routing_key.is_some() && settings.dead_letter_exchange.is_none() {
             let why = "routing_key_but_no_dlx_defined";

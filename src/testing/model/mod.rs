@@ -7,8 +7,10 @@
 //!
 //! After each call there may be events: they are to be sent after the call's own reply.
 //!
-//! What it does not do, and says so: streams, transactions, plugins' exchanges, policies. What differs and nobody can see
-//! from one connection: a confirm comes as soon as the message is routed.
+//! What it does not do, and says so: streams, transactions, exchanges of plugins, dead letters "at least once".
+//!
+//! What is silently simpler: a confirm comes as soon as the message is routed, a delivery that is not acknowledged for half an
+//! hour is left alone, and there are no policies.
 
 mod arguments;
 mod channel;
@@ -173,8 +175,9 @@ impl Model {
 
     /// All connections are gone, and all that is not durable. No events.
     pub(crate) fn restart(&mut self) {
-        let exclusive = self.queue_keys(|queue| queue.owner.is_some());
-        for (vhost, name) in exclusive {
+        let has_lost_all = |queue: &queue::Queue| queue.auto_delete && !queue.consumers.is_empty();
+        let gone = self.queue_keys(|queue| queue.owner.is_some() || has_lost_all(queue));
+        for (vhost, name) in gone {
             self.remove_queue(&vhost, &name);
         }
         for (_, channel) in std::mem::take(&mut self.channels) {
@@ -184,7 +187,7 @@ impl Model {
                     if let Some(queue) = queue.filter(|queue| queue.id == unacked.queue_id) {
                         let mut stored = unacked.stored.clone();
                         stored.redelivered = true;
-                        queue.put(unacked.place, stored);
+                        queue.put_back(unacked.place, stored);
                     }
                 }
             }
@@ -194,6 +197,9 @@ impl Model {
             vhost.restart(self.now);
         }
         self.events.clear();
+        // What came back may be too old.
+        let all = self.queue_keys(|_| true);
+        self.changed.extend(all);
         self.follow_up();
     }
 

@@ -4,12 +4,19 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::arguments::{Overflow, QueueSettings};
+use super::arguments::{ComesBack, Overflow, QueueSettings};
 use super::request::{ConsumerKey, LinkId, Message};
 use crate::wire::FieldTable;
 
 /// Where a message is in its queue, for good: one that comes back finds its place again. Higher priorities are in front.
 pub(super) type Place = (Reverse<u8>, u64);
+
+/// The highest priority that is none yet, where there are two levels.
+const MIDDLE: u8 = 4;
+const LOW: u8 = 0;
+const HIGH: u8 = 1;
+/// In front of both levels.
+const RETURNED: u8 = 2;
 
 /// A message in a queue, or out of it and not acknowledged.
 #[derive(Debug, Clone)]
@@ -65,6 +72,8 @@ pub(super) struct Queue {
     pub(super) ready: BTreeMap<Place, Stored>,
     ready_bytes: u64,
     next: u64,
+    /// How many of the higher level went since one of the lower did.
+    in_a_row: u8,
     /// Those of higher priority in front; of one priority, whose turn it is.
     pub(super) consumers: Vec<Consumer>,
     /// The one that gets everything, if the queue is made so.
@@ -85,6 +94,7 @@ impl Queue {
             ready: BTreeMap::new(),
             ready_bytes: 0,
             next: 0,
+            in_a_row: 0,
             consumers: Vec::new(),
             active: None,
             expires_at: None,
@@ -101,9 +111,14 @@ impl Queue {
     pub(super) fn refuses(&self, message: &Message) -> bool {
         let settings = &self.settings;
         let is_over = |limit: Option<u64>, would_be: u64| limit.is_some_and(|max| would_be > max);
+        // A quorum queue notices when it is too late.
+        let (one, bytes) = match settings.is_quorum {
+            true => (0, 0),
+            false => (1, size(message)),
+        };
         settings.overflow != Overflow::DropHead
-            && (is_over(settings.max_length, self.ready.len() as u64 + 1)
-                || is_over(settings.max_bytes, self.ready_bytes + size(message)))
+            && (is_over(settings.max_length, self.ready.len() as u64 + one)
+                || is_over(settings.max_bytes, self.ready_bytes + bytes))
     }
 
     /// Whether the first one has to go, for there are too many.
@@ -122,7 +137,10 @@ impl Queue {
         let own = own.and_then(|text| text.parse().ok());
         let ttls = [own.map(Duration::from_millis), self.settings.message_ttl];
         let most = self.settings.max_priority.unwrap_or(0);
-        let priority = message.properties.priority().unwrap_or(0).min(most);
+        let priority = match message.properties.priority().unwrap_or(0) {
+            priority if self.settings.is_fair => u8::from(priority > MIDDLE),
+            priority => priority.min(most),
+        };
         let place = (Reverse(priority), self.next);
         self.next += 1;
         stored.expires_at = ttls.into_iter().flatten().min().map(|ttl| now + ttl);
@@ -130,21 +148,47 @@ impl Queue {
         self.put(place, stored);
     }
 
-    /// A message, where it belongs.
-    pub(super) fn put(&mut self, place: Place, stored: Stored) {
+    /// A message that comes back.
+    pub(super) fn put_back(&mut self, place: Place, stored: Stored) {
+        let place = match self.settings.comes_back {
+            ComesBack::Where => place,
+            ComesBack::First => (Reverse(RETURNED), self.next),
+            ComesBack::Last => (Reverse(0), self.next),
+        };
+        self.next += 1;
+        self.put(place, stored);
+    }
+
+    fn put(&mut self, place: Place, stored: Stored) {
         self.ready_bytes += size(&stored.message);
         self.ready.insert(place, stored);
     }
 
+    /// The place of the message whose turn it is.
+    fn first(&self) -> Option<Place> {
+        let (&first, _) = self.ready.first_key_value()?;
+        if self.settings.is_fair && first.0.0 == HIGH && self.in_a_row >= 2 {
+            let mut low = self.ready.range((Reverse(LOW), 0)..);
+            return low.next().map(|(&place, _)| place).or(Some(first));
+        }
+        Some(first)
+    }
+
     pub(super) fn pop(&mut self) -> Option<(Place, Stored)> {
-        let (place, stored) = self.ready.pop_first()?;
+        let place = self.first()?;
+        let stored = self.ready.remove(&place)?;
+        match place.0.0 {
+            LOW => self.in_a_row = 0,
+            HIGH => self.in_a_row = self.in_a_row.saturating_add(1),
+            _ => {}
+        }
         self.ready_bytes -= size(&stored.message);
         Some((place, stored))
     }
 
     /// The first one, if its time is over, or ends now.
     pub(super) fn pop_expired(&mut self, now: Duration, or_now: bool) -> Option<Stored> {
-        let (_, first) = self.ready.first_key_value()?;
+        let first = self.ready.get(&self.first()?)?;
         let is_over = first
             .expires_at
             .is_some_and(|at| at < now || or_now && at == now);
@@ -159,8 +203,8 @@ impl Queue {
 
     /// When something happens to it by itself: only the first message expires.
     pub(super) fn next_event(&self) -> Option<Duration> {
-        let first = self.ready.first_key_value();
-        let message = first.and_then(|(_, first)| first.expires_at);
+        let first = self.first().and_then(|place| self.ready.get(&place));
+        let message = first.and_then(|first| first.expires_at);
         [message, self.expires_at].into_iter().flatten().min()
     }
 

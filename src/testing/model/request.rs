@@ -175,7 +175,7 @@ pub(crate) struct QueueView {
     pub(crate) exclusive: bool,
     pub(crate) auto_delete: bool,
     pub(crate) arguments: FieldTable,
-    /// In the order in which they will be delivered.
+    /// In the order in which they will be delivered; those of higher priority first.
     pub(crate) ready: Vec<MessageView>,
     /// In the order in which they were published.
     pub(crate) unacknowledged: Vec<MessageView>,

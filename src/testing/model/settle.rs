@@ -106,7 +106,7 @@ impl Model {
         if limit.is_some_and(|limit| returns > limit) {
             return self.drop_unacked(vhost, unacked, Reason::DeliveryLimit);
         }
-        queue.put(unacked.place, unacked.stored);
+        queue.put_back(unacked.place, unacked.stored);
         self.changed.insert((vhost.to_owned(), unacked.queue));
     }
 

@@ -190,6 +190,15 @@ fn a_restart_leaves_what_is_durable() {
     let out = world.get(1, "lasting").unwrap();
     assert_eq!(out.message.body, "kept");
     world.consume(2, "passing", "c");
+    // Its consumer goes first, and then it.
+    let passing = QueueDeclare {
+        queue: "consumed",
+        durable: true,
+        auto_delete: true,
+        ..QueueDeclare::default()
+    };
+    world.model.declare_queue(on(1), passing).unwrap();
+    world.consume(1, "consumed", "c");
     world.model.restart();
     assert_eq!(world.model.take_events(), []);
     assert_eq!(world.model.queue_names("/"), ["lasting"]);

@@ -1,5 +1,6 @@
 //! What a real RabbitMQ was seen to do, the model does: texts are those of 3.10 and 4.0, word for word.
 
+mod chance;
 mod consume;
 mod dead_letter;
 mod declare;

@@ -216,6 +216,36 @@ fn messages_of_higher_priority_are_in_front() {
 }
 
 #[test]
+fn a_quorum_queue_has_two_levels_since_rabbitmq_4_and_neither_starves() {
+    let sent = ["a", "b", "c", "A", "B", "C", "D"];
+    for (version, expected) in [
+        (Version::V3, sent),
+        (Version::V4, ["A", "B", "a", "C", "D", "b", "c"]),
+    ] {
+        let mut world = World::of(version);
+        world.queue_with("q", table("x-queue-type", "quorum"));
+        for body in sent {
+            let mut properties = Properties::default();
+            let is_high = body < "a";
+            properties.set_priority(if is_high { 5 } else { 4 });
+            world.send_with("", "q", body, properties);
+        }
+        let got = expected.map(|_| text(&world.get(1, "q").unwrap().message));
+        assert_eq!(got, expected);
+    }
+}
+
+#[test]
+fn a_quorum_queue_refuses_when_it_is_too_late() {
+    let mut world = World::new();
+    let limited = table("x-max-length", 2).with("x-overflow", "reject-publish");
+    world.queue_with("q", limited.with("x-queue-type", "quorum"));
+    for accepted in [true, true, true, false] {
+        assert_eq!(world.send("", "q", "m").is_accepted, accepted);
+    }
+}
+
+#[test]
 fn a_reply_goes_straight_to_the_channel_that_asked() {
     let mut world = World::new();
     let replies = Consume {

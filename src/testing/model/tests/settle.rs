@@ -133,6 +133,30 @@ fn a_quorum_queue_counts_how_often_a_message_came_back() {
 }
 
 #[test]
+fn in_a_quorum_queue_what_comes_back_is_first_or_last() {
+    let without = table("x-queue-type", "quorum");
+    let limited = || table("x-queue-type", "quorum").with("x-delivery-limit", 9);
+    for (version, arguments, expected) in [
+        (Version::V3, without.clone(), ["3", "2", "0", "1"]),
+        (Version::V3, limited(), ["2", "0", "1", "3"]),
+        (Version::V4, without, ["2", "0", "1", "3"]),
+    ] {
+        let mut world = World::of(version);
+        world.queue_with("q", arguments);
+        for body in ["0", "1", "2", "3"] {
+            world.send("", "q", body);
+        }
+        for _ in 0..3 {
+            world.get(1, "q").unwrap();
+        }
+        for tag in [3, 1, 2] {
+            world.model.nack(channel_key(1), tag, false, true).unwrap();
+        }
+        assert_eq!(world.ready("q"), expected);
+    }
+}
+
+#[test]
 fn a_quorum_queue_of_rabbitmq_4_lets_a_message_come_back_twenty_times() {
     for (version, limit) in [(Version::V3, None), (Version::V4, Some(20))] {
         let mut world = World::of(version);
