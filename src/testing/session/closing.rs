@@ -18,7 +18,6 @@ impl Session {
                     self.fail_connection(turn, &refusal, method);
                 }
             }
-            Fault::Nameless(refusal) => self.fail_connection(turn, &refusal, (0, 0)),
             Fault::Unreadable(refusal) => {
                 self.fail_connection(turn, &refusal, (0, 0));
                 self.fall_silent(turn);

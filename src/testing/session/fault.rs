@@ -12,8 +12,6 @@ pub(super) enum Fault {
         /// The class and method that it names: 0 and 0 for none, and nothing if it has not been said.
         method: Option<(u16, u16)>,
     },
-    /// `connection.close`, which names no method whatever it is about.
-    Nameless(Refusal),
     /// The frames can no longer be told apart: `connection.close`, and nothing is read any more.
     Unreadable(Refusal),
     /// What RabbitMQ's own process dies of: the socket is closed without a word.

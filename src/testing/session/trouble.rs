@@ -84,7 +84,7 @@ impl Troubles {
         match self.deadly.get(name) {
             None => Ok(()),
             Some(Death::Naming(code)) => Err(refused(*code).into()),
-            Some(Death::NamingNothing(code)) => Err(Fault::Nameless(refused(*code))),
+            Some(Death::NamingNothing(code)) => Err(Fault::from(refused(*code)).about((0, 0))),
             Some(Death::Wordless) => Err(Fault::Wordless),
         }
     }

@@ -10,6 +10,7 @@ mod connections;
 mod consuming;
 mod handshake;
 mod heartbeats;
+mod troubles;
 
 use std::time::{Duration, Instant};
 
