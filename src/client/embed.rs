@@ -84,6 +84,25 @@ impl Client {
         next.into_iter().chain(look).min()
     }
 
+    /// What a poll of the program's own tells of a client in memory: whether it is readable, and writable. With `is_edge` it
+    /// tells each change once, else what is so again and again, of what the client wants.
+    #[cfg(feature = "testing")]
+    #[allow(dead_code, reason = "what uses it comes after it")]
+    pub(crate) fn poll_in_memory(
+        &mut self,
+        is_edge: bool,
+        timeout: Option<Duration>,
+    ) -> crate::Result<(bool, bool)> {
+        let wish = crate::net::memory::Wish {
+            read: self.needs_read(),
+            write: self.needs_write(),
+            is_edge,
+            until: timeout.map(|timeout| self.driver.after(timeout)),
+        };
+        let told = self.driver.reactor.poll_elsewhere(wish);
+        told.map_err(crate::driver::poll_failed)
+    }
+
     /// Sees to every timer whose time has come: heartbeats, and the limits of connect and close; and reads and writes on
     /// where it stopped before all was done. It is never too early to call it.
     pub fn on_timeout(&mut self) {

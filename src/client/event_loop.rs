@@ -1,10 +1,10 @@
 //! Looping: over one client, or several.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Client;
+use crate::driver::{poll_failed, waiting_for};
 use crate::net::group::Group;
 use crate::types::error::{Error, Result};
 
@@ -136,8 +136,14 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
         }
         let until = if has_work { now() } else { until };
         match (&mut group, &mut *clients) {
-            (None, [client]) => client.driver.turn_and(client.wants_more(), until)?,
-            (Some(group), clients) => turn_all(group, clients, until)?,
+            (None, [client]) => client
+                .driver
+                .turn_and(client.wants_more(), until)
+                .map_err(waiting_for("in a loop"))?,
+            (Some(group), clients) => {
+                turn_all(group, clients, until)
+                    .map_err(waiting_for("in a loop over several clients"))?;
+            }
             (None, _) => return Ok(()),
         }
     }
@@ -148,10 +154,8 @@ fn turn_all(group: &mut Group, clients: &mut [&mut Client], until: Option<Instan
     let mut wake = until;
     for client in &mut *clients {
         client.driver.flush();
-        wake = [wake, client.driver.wake_time()]
-            .into_iter()
-            .flatten()
-            .min();
+        let own = client.driver.fall_asleep(until);
+        wake = [wake, own].into_iter().flatten().min();
     }
     let reactors = clients.iter_mut().map(|client| &mut client.driver.reactor);
     group.poll(reactors, wake).map_err(poll_failed)?;
@@ -160,8 +164,4 @@ fn turn_all(group: &mut Group, clients: &mut [&mut Client], until: Option<Instan
         client.driver.after_poll(reads);
     }
     Ok(())
-}
-
-fn poll_failed(error: std::io::Error) -> Error {
-    Error::Poll(Arc::new(error))
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::Client;
 use crate::client::promise::PromiseValue;
+use crate::driver::waiting_for;
 use crate::promises::Readiness;
 use crate::types::error::{Error, Result};
 use crate::types::ids::{Promise, PromiseId};
@@ -117,7 +118,9 @@ impl Client {
                 }
             } else {
                 self.driver.check_unread()?;
-                self.driver.turn(None)?;
+                self.driver
+                    .turn(None)
+                    .map_err(waiting_for("waiting for one of several promises"))?;
             }
         }
     }
@@ -195,7 +198,8 @@ impl Client {
                 return Ok(None);
             } else {
                 self.driver.check_unread()?;
-                self.driver.turn(until)?;
+                let what = format_args!("waiting for promise {id}");
+                self.driver.turn(until).map_err(waiting_for(what))?;
             }
             // At least one turn: a limit of zero still looks at the socket.
             turned = true;

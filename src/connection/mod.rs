@@ -370,8 +370,13 @@ impl Connection {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let timers = [self.heartbeat.next(), self.next_deadline()];
+        timers.into_iter().flatten().min()
+    }
+
+    /// The same, without heartbeats: what ends, or goes on, by itself.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let timers = [
-            self.heartbeat.next(),
             self.calls.keys().next().map(|&(deadline, _)| deadline),
             self.blocked_deadline(),
             self.retry_at(),

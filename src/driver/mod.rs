@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, Event, Request, SLICES, Settle};
 use crate::driver::hosts::{Dialer, Host};
-use crate::net::World;
 use crate::net::clock::after;
 use crate::net::lookup::Lookup;
 use crate::net::reactor::{Inlet, Reactor};
+use crate::net::{Belief, World};
 use crate::promises::Promises;
 use crate::types::client_options::ClientOptions;
 use crate::types::error::{Disconnect, Error, Result};
@@ -68,6 +68,8 @@ pub(crate) struct Driver<C> {
     presence: Presence,
     /// Whether something has come of the last [`flush`](Self::flush): then there may be nothing to sleep for.
     has_news: bool,
+    /// How much has come of anything so far.
+    news: u64,
     /// When bytes were last written that the system did not hold back.
     pushed: Instant,
     /// How many bytes were published past both marks since so many deliveries had been taken.
@@ -133,6 +135,7 @@ impl<C> Driver<C> {
             wants_notices: false,
             presence: Presence::default(),
             has_news: false,
+            news: 0,
             pushed: world.now(),
             world,
             past: (0, 0),
@@ -316,6 +319,7 @@ impl<C> Driver<C> {
         };
         while let Some(event) = connection.poll_event() {
             self.has_news = true;
+            self.news += 1;
             match event {
                 Event::Published { first, last } => {
                     self.promises
@@ -625,8 +629,23 @@ impl<C> Driver<C> {
         timers.into_iter().flatten().min()
     }
 
+    /// When a client that goes to sleep until that time (`None` is for ever) has to wake up.
+    pub(crate) fn fall_asleep(&mut self, until: Option<Instant>) -> Option<Instant> {
+        if self.world.checks_sleep() {
+            let deadline = self.connection.as_ref().and_then(Connection::next_deadline);
+            self.reactor.set_belief(Belief {
+                is_paused: false,
+                has_unsent: self.has_unsent(),
+                has_limit: until.is_some(),
+                has_deadline: self.deadline.is_some() || deadline.is_some(),
+                news: self.news,
+            });
+        }
+        [until, self.wake_time()].into_iter().flatten().min()
+    }
+
     /// How long one may sleep after a [`flush`](Self::flush).
-    pub(crate) fn wake_time(&self) -> Option<Instant> {
+    fn wake_time(&self) -> Option<Instant> {
         if self.has_news || self.can_write() {
             return Some(self.now());
         }
@@ -641,10 +660,8 @@ impl<C> Driver<C> {
     /// [`turn`](Self::turn), which reads nothing unless told to.
     pub(crate) fn turn_and(&mut self, reads: bool, until: Option<Instant>) -> Result<()> {
         self.flush();
-        let wake = [until, self.wake_time()].into_iter().flatten().min();
-        self.reactor
-            .poll(wake)
-            .map_err(|error| Error::Poll(Arc::new(error)))?;
+        let wake = self.fall_asleep(until);
+        self.reactor.poll(wake).map_err(poll_failed)?;
         self.after_poll(reads);
         Ok(())
     }
@@ -720,6 +737,22 @@ impl Deadline {
 
 /// What a [`Deadline`] is for.
 pub(crate) const CONNECTING: &str = "connecting";
+
+/// What a sleep comes to that failed.
+pub(crate) fn poll_failed(error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::Deadlock => Error::WaitsForever(error.to_string()),
+        _ => Error::Poll(Arc::new(error)),
+    }
+}
+
+/// The same error; that of a wait which nothing can end says what was waited for.
+pub(crate) fn waiting_for(what: impl fmt::Display) -> impl FnOnce(Error) -> Error {
+    move |error| match error {
+        Error::WaitsForever(why) => Error::WaitsForever(format!("{what}: {why}")),
+        error => error,
+    }
+}
 
 /// Writes as much as the socket takes, within reason.
 fn write_some(

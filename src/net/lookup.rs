@@ -8,20 +8,74 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
+#[cfg(feature = "testing")]
+use crate::net::memory;
 use crate::net::poller::Waker;
 
 pub(crate) type Addresses = io::Result<Vec<SocketAddr>>;
 
+/// A look-up under way.
 #[derive(Debug)]
-pub(crate) struct Lookup {
-    answer: Receiver<Addresses>,
-    /// Whether a poll is woken up for the answer; else one has to look.
-    wakes: bool,
+pub(crate) struct Lookup(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Thread(Thread),
+    #[cfg(feature = "testing")]
+    Memory(memory::Lookup),
 }
 
 impl Lookup {
     /// Begins to look up a host; the answer may be there at once.
     pub(crate) fn new(host: &str, port: u16, waker: Option<Waker>) -> io::Result<Self> {
+        Thread::new(host, port, waker).map(|thread| Self(Inner::Thread(thread)))
+    }
+
+    /// The same in a network in memory.
+    #[cfg(feature = "testing")]
+    pub(crate) fn memory(
+        network: &memory::Network,
+        host: &str,
+        port: u16,
+        waker: Option<&Waker>,
+    ) -> Self {
+        let waker = match waker {
+            Some(Waker::Memory(waker)) => Some(waker),
+            _ => None,
+        };
+        Self(Inner::Memory(network.begin_lookup(host, port, waker)))
+    }
+
+    /// Whether a poll is woken up for the answer; else one has to look.
+    pub(crate) fn wakes(&self) -> bool {
+        match &self.0 {
+            Inner::Thread(thread) => thread.wakes,
+            #[cfg(feature = "testing")]
+            Inner::Memory(lookup) => lookup.wakes(),
+        }
+    }
+
+    /// The answer, once, if it is there.
+    pub(crate) fn poll(&self) -> Option<Addresses> {
+        match &self.0 {
+            Inner::Thread(thread) => thread.poll(),
+            #[cfg(feature = "testing")]
+            Inner::Memory(lookup) => lookup.poll(),
+        }
+    }
+}
+
+/// The system's look-up, in a thread of its own.
+#[derive(Debug)]
+struct Thread {
+    answer: Receiver<Addresses>,
+    /// Whether a poll is woken up for the answer; else one has to look.
+    wakes: bool,
+}
+
+impl Thread {
+    /// Begins to look up a host; the answer may be there at once.
+    fn new(host: &str, port: u16, waker: Option<Waker>) -> io::Result<Self> {
         let (sender, answer) = channel();
         let wakes = waker.is_some();
         if let Ok(address) = host.parse() {
@@ -46,12 +100,8 @@ impl Lookup {
         Ok(Self { answer, wakes })
     }
 
-    pub(crate) fn wakes(&self) -> bool {
-        self.wakes
-    }
-
     /// The answer, once, if it is there.
-    pub(crate) fn poll(&self) -> Option<Addresses> {
+    fn poll(&self) -> Option<Addresses> {
         match self.answer.try_recv() {
             Ok(addresses) => Some(addresses),
             Err(TryRecvError::Empty) => None,
@@ -76,7 +126,9 @@ mod tests {
         let waker = poller.waker().unwrap();
         let lookup = world.look_up(host, 7, Some(waker)).unwrap();
         let limit = world.now() + Duration::from_secs(60);
-        poller.poll(Some(limit)).unwrap();
+        poller
+            .poll(Some(limit), crate::net::ready::Belief::default())
+            .unwrap();
         assert!(world.now() < limit, "nothing has woken the poll");
         lookup.poll().unwrap()
     }

@@ -9,6 +9,9 @@ pub(crate) mod clock;
 mod connecting;
 pub(crate) mod group;
 pub(crate) mod lookup;
+#[cfg(feature = "testing")]
+#[allow(dead_code, unused_imports, reason = "what uses it comes after it")]
+pub(crate) mod memory;
 pub(crate) mod poller;
 pub(crate) mod reactor;
 mod ready;
@@ -22,6 +25,7 @@ use std::time::Instant;
 use clock::Clock;
 use lookup::Lookup;
 use poller::{Poller, Waker};
+pub(crate) use ready::Belief;
 use transport::{SocketOptions, Transport};
 
 /// What a client lives in.
@@ -30,6 +34,10 @@ pub(crate) enum World {
     /// The operating system's: sockets, threads, its clock.
     #[default]
     System,
+    /// A network, and a clock, in memory.
+    #[cfg(feature = "testing")]
+    #[allow(dead_code, reason = "what uses it comes after it")]
+    Memory(memory::Network),
 }
 
 impl World {
@@ -37,12 +45,26 @@ impl World {
     pub(crate) fn now(&self) -> Instant {
         match self {
             Self::System => Clock::System.now(),
+            #[cfg(feature = "testing")]
+            Self::Memory(network) => network.now(),
+        }
+    }
+
+    /// Whether it checks that a client has reason to sleep.
+    #[inline]
+    pub(crate) fn checks_sleep(&self) -> bool {
+        match self {
+            Self::System => false,
+            #[cfg(feature = "testing")]
+            Self::Memory(_) => true,
         }
     }
 
     pub(crate) fn clock(&self) -> Clock {
         match self {
             Self::System => Clock::System,
+            #[cfg(feature = "testing")]
+            Self::Memory(network) => network.clock(),
         }
     }
 
@@ -51,6 +73,8 @@ impl World {
         match self {
             // Each of the standard library's hashers has its own key.
             Self::System => RandomState::new().build_hasher().finish(),
+            #[cfg(feature = "testing")]
+            Self::Memory(network) => network.chance(),
         }
     }
 
@@ -63,6 +87,8 @@ impl World {
     ) -> io::Result<Lookup> {
         match self {
             Self::System => Lookup::new(host, port, waker),
+            #[cfg(feature = "testing")]
+            Self::Memory(network) => Ok(Lookup::memory(network, host, port, waker.as_ref())),
         }
     }
 
@@ -74,6 +100,8 @@ impl World {
     ) -> io::Result<Transport> {
         match self {
             Self::System => Transport::connect(address, options, self.clock()),
+            #[cfg(feature = "testing")]
+            Self::Memory(network) => Transport::connect_in(network, address, options),
         }
     }
 
@@ -81,6 +109,8 @@ impl World {
     pub(crate) fn poller(&self) -> io::Result<Poller> {
         match self {
             Self::System => Poller::system(),
+            #[cfg(feature = "testing")]
+            Self::Memory(network) => Ok(Poller::Memory(network.poller())),
         }
     }
 }

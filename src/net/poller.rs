@@ -8,7 +8,9 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::net::clock::Clock;
-use crate::net::ready::Told;
+#[cfg(feature = "testing")]
+use crate::net::memory;
+use crate::net::ready::{Belief, Told};
 use crate::net::transport::Transport;
 
 const SOCKET: Token = Token(0);
@@ -18,18 +20,27 @@ const WAKER: Token = Token(1);
 #[derive(Debug)]
 pub(crate) enum Poller {
     System(SystemPoller),
+    #[cfg(feature = "testing")]
+    Memory(memory::Poller),
 }
 
 /// What wakes a poll up, from any thread.
 #[derive(Debug, Clone)]
 pub(crate) enum Waker {
     System(Arc<mio::Waker>),
+    #[cfg(feature = "testing")]
+    Memory(memory::Waker),
 }
 
 impl Waker {
     pub(crate) fn wake(&self) -> io::Result<()> {
         match self {
             Self::System(waker) => waker.wake(),
+            #[cfg(feature = "testing")]
+            Self::Memory(waker) => {
+                waker.wake();
+                Ok(())
+            }
         }
     }
 }
@@ -44,13 +55,28 @@ impl Poller {
     pub(crate) fn register(&mut self, transport: &mut Transport) -> io::Result<()> {
         match self {
             Self::System(poller) => poller.register(transport),
+            #[cfg(feature = "testing")]
+            Self::Memory(poller) => match transport.memory() {
+                Some(endpoint) => {
+                    poller.register(endpoint);
+                    Ok(())
+                }
+                // A stream of the program's own.
+                None => Err(io::ErrorKind::Unsupported.into()),
+            },
         }
     }
 
-    /// Sleeps until there is something to tell, or the time has come; `None` is for ever.
-    pub(crate) fn poll(&mut self, until: Option<Instant>) -> io::Result<Told> {
+    /// Sleeps until there is something to tell, or the time has come; `None` is for ever. `belief` is for worlds that check
+    /// whether there is reason to sleep.
+    pub(crate) fn poll(&mut self, until: Option<Instant>, belief: Belief) -> io::Result<Told> {
         match self {
-            Self::System(poller) => poller.poll(until),
+            Self::System(poller) => {
+                let _ = belief;
+                poller.poll(until)
+            }
+            #[cfg(feature = "testing")]
+            Self::Memory(poller) => poller.poll(until, belief),
         }
     }
 
@@ -58,6 +84,8 @@ impl Poller {
     pub(crate) fn waker(&mut self) -> io::Result<Waker> {
         match self {
             Self::System(poller) => poller.waker().map(Waker::System),
+            #[cfg(feature = "testing")]
+            Self::Memory(poller) => Ok(Waker::Memory(poller.waker())),
         }
     }
 }

@@ -16,8 +16,10 @@ use mio::{Interest, Token};
 use crate::net::World;
 use crate::net::connecting::Connecting;
 pub(crate) use crate::net::connecting::Security;
+#[cfg(feature = "testing")]
+use crate::net::memory;
 use crate::net::poller::{Poller, Waker};
-use crate::net::ready::Ready;
+use crate::net::ready::{Belief, Ready};
 use crate::net::transport::{ReadOutcome, SocketOptions, Stream, Transport, Watch};
 use crate::types::error::Disconnect;
 
@@ -41,6 +43,8 @@ pub(crate) struct Reactor {
     socket: Option<Socket>,
     /// What is readable is not to be read for now.
     is_paused: bool,
+    /// What the client believes, for a world that checks it.
+    belief: Belief,
     /// Another poll to which the user gave the client: each new socket goes there, too.
     #[cfg(unix)]
     registered: Option<(mio::Registry, Token, Interest)>,
@@ -63,6 +67,7 @@ impl Reactor {
             poller: None,
             socket: None,
             is_paused: false,
+            belief: Belief::default(),
             #[cfg(unix)]
             registered: None,
         }
@@ -167,7 +172,11 @@ impl Reactor {
         let Some(poller) = &mut self.poller else {
             return Ok(());
         };
-        let told = poller.poll(until)?;
+        let belief = Belief {
+            is_paused: self.is_paused,
+            ..self.belief
+        };
+        let told = poller.poll(until, belief)?;
         if let Some(socket) = &mut self.socket {
             socket.ready.note(told);
         }
@@ -198,6 +207,46 @@ impl Reactor {
             socket.in_poll = true;
         }
         Ok(poller)
+    }
+
+    /// Its part in a sleep of several, in memory.
+    #[cfg(feature = "testing")]
+    pub(crate) fn memory_poller(&mut self) -> io::Result<Option<(&memory::Poller, Belief)>> {
+        let belief = Belief {
+            is_paused: self.is_paused,
+            ..self.belief
+        };
+        Ok(match self.enter_poll()? {
+            Poller::Memory(poller) => Some((poller, belief)),
+            Poller::System(_) => None,
+        })
+    }
+
+    /// A sleep in a poll of the program's own, in memory: whether the socket is readable, and writable.
+    ///
+    /// # Errors
+    /// [`Deadlock`](io::ErrorKind::Deadlock): nothing can ever end it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn poll_elsewhere(&self, wish: memory::Wish) -> io::Result<(bool, bool)> {
+        match &self.world {
+            World::Memory(network) => {
+                let told = network.poll(self.memory_link(), wish)?;
+                Ok((told.read, told.write))
+            }
+            World::System => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The connection in memory that it has.
+    #[cfg(feature = "testing")]
+    pub(crate) fn memory_link(&self) -> Option<u64> {
+        let endpoint = self.socket.as_ref()?.transport.memory();
+        endpoint.map(memory::Endpoint::link)
+    }
+
+    /// What the client believes when it goes to sleep next.
+    pub(crate) fn set_belief(&mut self, belief: Belief) {
+        self.belief = belief;
     }
 
     /// Another poll has told, or somebody wants to see.
@@ -382,7 +431,7 @@ impl Reactor {
 
     #[cfg(unix)]
     pub(crate) fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        Some(self.socket.as_ref()?.transport.as_fd())
+        self.socket.as_ref()?.transport.as_fd()
     }
 
     #[cfg(unix)]

@@ -9,6 +9,47 @@ pub(crate) struct Told {
     pub(crate) ended: bool,
 }
 
+#[cfg(feature = "testing")]
+impl Told {
+    pub(crate) const ALL: Self = Self {
+        read: true,
+        write: true,
+        ended: true,
+    };
+
+    /// Both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            read: self.read || other.read,
+            write: self.write || other.write,
+            ended: self.ended || other.ended,
+        }
+    }
+
+    pub(crate) fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// What a client believes when it goes to sleep. A world in memory looks whether it is so.
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(dead_code, reason = "the system's world does not look")
+)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Belief {
+    /// It does not want to read.
+    pub(crate) is_paused: bool,
+    /// It has bytes to write.
+    pub(crate) has_unsent: bool,
+    /// The program has said how long to wait.
+    pub(crate) has_limit: bool,
+    /// Something of its own ends at some time: a call, a close.
+    pub(crate) has_deadline: bool,
+    /// How much has happened so far that the program may hear of.
+    pub(crate) news: u64,
+}
+
 /// What was told of a socket, and has not been used up.
 #[derive(Debug, Default)]
 pub(crate) struct Ready {

@@ -198,6 +198,9 @@ pub enum Error {
     /// The system's poll failed.
     #[error("polling failed: {0}")]
     Poll(Arc<io::Error>),
+    /// A wait, or a loop, that nothing can ever end: in a world in memory (the feature `testing`), where that can be known.
+    #[error("{0}")]
+    WaitsForever(String),
     /// Something that cannot happen has happened in this crate. No program, and no broker, is to blame.
     #[error("this is a fault of the crate puka, please report it: {0}")]
     Bug(&'static str),

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::lane::Lane;
+use super::stream::Duplicate;
 use crate::net::clock::Clock;
 use crate::types::error::Disconnect;
 
@@ -31,7 +32,7 @@ pub(super) struct State {
 #[derive(Debug)]
 struct Keeper {
     /// The keeper's handle to the socket, which goes with the client's: the keeper has none of its own.
-    socket: socket2::Socket,
+    socket: Duplicate,
     every: Duration,
     idle: bool,
     last_write: Instant,
@@ -63,7 +64,7 @@ impl Shared {
     /// Starts the thread. It ends soon after [`close`](State::close).
     pub(super) fn keep(
         &self,
-        socket: socket2::Socket,
+        socket: Duplicate,
         every: Duration,
         idle: bool,
     ) -> io::Result<JoinHandle<()>> {
@@ -84,6 +85,19 @@ impl Shared {
         thread
     }
 
+    /// The same without a thread: what is to be called at once, and then after each pause that it asks for.
+    #[cfg(feature = "testing")]
+    pub(super) fn beats(
+        &self,
+        socket: Duplicate,
+        every: Duration,
+        idle: bool,
+    ) -> Box<dyn FnMut() -> Option<Duration> + Send> {
+        self.lock().start(socket, every.max(EVERY_MIN), idle);
+        let shared = Arc::downgrade(&self.0);
+        Box::new(move || Self(shared.upgrade()?).lock().beat())
+    }
+
     #[cfg(test)]
     pub(super) fn downgrade(&self) -> std::sync::Weak<Mutex<State>> {
         Arc::downgrade(&self.0)
@@ -91,7 +105,7 @@ impl Shared {
 }
 
 impl State {
-    pub(super) fn start(&mut self, socket: socket2::Socket, every: Duration, idle: bool) {
+    pub(super) fn start(&mut self, socket: Duplicate, every: Duration, idle: bool) {
         self.keeper = Some(Keeper {
             socket,
             every,
@@ -133,7 +147,7 @@ impl State {
             return Some(keeper.every - quiet);
         }
         if keeper.idle {
-            match self.lane.heartbeat(&mut &keeper.socket) {
+            match self.lane.heartbeat(&mut keeper.socket) {
                 Ok(true) => {
                     log::trace!("the keeper wrote a heartbeat");
                     keeper.last_write = self.clock.now();

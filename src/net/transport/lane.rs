@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice, Write};
 
+use super::io::would_block;
 use super::tls::Session;
 
 /// AMQP's heartbeat frame.
@@ -87,13 +88,5 @@ impl Lane {
                 result.map(|_| begun)
             }
         }
-    }
-}
-
-pub(super) fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
-    match result {
-        Ok(count) => Ok(Some(count)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
     }
 }

@@ -5,6 +5,7 @@
 //! vanished.
 
 mod held;
+mod io;
 mod keeper;
 mod lane;
 mod stream;
@@ -15,22 +16,34 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::net::clock::Clock;
+#[cfg(feature = "testing")]
+use crate::net::memory;
 use crate::types::error::Disconnect;
 use keeper::Shared;
 use stream::Endpoint;
 
+pub(crate) use io::ReadOutcome;
 pub(crate) use stream::SocketOptions;
 pub use stream::Stream;
 pub(crate) use tls::TlsConfig;
 use watch::Peer;
 pub(crate) use watch::Watch;
+
+/// Who writes heartbeats while the program is elsewhere.
+#[derive(Debug)]
+enum Keeper {
+    Thread(JoinHandle<()>),
+    /// The network in memory does.
+    #[cfg(feature = "testing")]
+    Memory,
+}
 
 /// One non-blocking connection.
 #[derive(Debug)]
@@ -38,19 +51,8 @@ pub(crate) struct Transport {
     endpoint: Endpoint,
     /// The TLS session, and what else it takes to write.
     shared: Shared,
-    keeper: Option<JoinHandle<()>>,
+    keeper: Option<Keeper>,
     is_secure: bool,
-}
-
-/// What a read came to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ReadOutcome {
-    /// So many, and there may be more.
-    Bytes(usize),
-    /// So many, and the socket is drained.
-    LastBytes(usize),
-    WouldBlock,
-    Eof,
 }
 
 impl Transport {
@@ -59,8 +61,24 @@ impl Transport {
         address: SocketAddr,
         options: &SocketOptions,
         clock: Clock,
-    ) -> io::Result<Self> {
+    ) -> std::io::Result<Self> {
         Endpoint::connect(address, *options).map(|endpoint| Self::new(endpoint, clock))
+    }
+
+    /// Begins to connect in a network in memory.
+    #[cfg(feature = "testing")]
+    pub(crate) fn connect_in(
+        network: &memory::Network,
+        address: SocketAddr,
+        options: &SocketOptions,
+    ) -> std::io::Result<Self> {
+        let stream = network.connect(address)?;
+        stream.set_tcp_timeout(options.tcp_timeout);
+        let endpoint = Endpoint::Memory {
+            stream,
+            more: false,
+        };
+        Ok(Self::new(endpoint, network.clock()))
     }
 
     /// Over a stream that is connected.
@@ -78,7 +96,7 @@ impl Transport {
     }
 
     /// Whether the socket is connected; an error if it never will be.
-    pub(crate) fn is_connected(&self) -> io::Result<bool> {
+    pub(crate) fn is_connected(&self) -> std::io::Result<bool> {
         self.endpoint.is_connected()
     }
 
@@ -167,10 +185,19 @@ impl Transport {
 
     /// Starts a thread that writes a heartbeat whenever the connection is [idle](Self::set_idle), and nothing has been
     /// written for so long. Only over TCP. `idle` says how it is now, for there may be no write to come that would.
-    pub(crate) fn keep(&mut self, every: Duration, idle: bool) -> io::Result<()> {
+    pub(crate) fn keep(&mut self, every: Duration, idle: bool) -> std::io::Result<()> {
         self.stop_keeper();
         let duplicate = self.endpoint.duplicate()?;
-        self.keeper = Some(self.shared.keep(duplicate, every, idle)?);
+        self.keeper = Some(match &self.endpoint {
+            #[cfg(feature = "testing")]
+            Endpoint::Memory { stream, .. } => {
+                stream
+                    .network()
+                    .keep(self.shared.beats(duplicate, every, idle));
+                Keeper::Memory
+            }
+            _ => Keeper::Thread(self.shared.keep(duplicate, every, idle)?),
+        });
         Ok(())
     }
 
@@ -184,14 +211,30 @@ impl Transport {
     fn stop_keeper(&mut self) {
         if let Some(keeper) = self.keeper.take() {
             self.shared.lock().close();
-            keeper.thread().unpark();
+            match keeper {
+                Keeper::Thread(thread) => thread.thread().unpark(),
+                // Its next beat is the last.
+                #[cfg(feature = "testing")]
+                Keeper::Memory => {}
+            }
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        let address = self.endpoint.duplicate()?.peer_addr()?.as_socket();
-        address.ok_or_else(|| io::ErrorKind::Unsupported.into())
+    pub(crate) fn peer_addr(&self) -> std::io::Result<SocketAddr> {
+        match &self.endpoint {
+            Endpoint::Tcp { stream, .. } => stream.peer_addr(),
+            _ => Err(std::io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Where it is a connection in memory.
+    #[cfg(feature = "testing")]
+    pub(crate) fn memory(&self) -> Option<&memory::Endpoint> {
+        match &self.endpoint {
+            Endpoint::Memory { stream, .. } => Some(stream),
+            _ => None,
+        }
     }
 
     /// What mio, or another poll, watches.
@@ -200,7 +243,7 @@ impl Transport {
     }
 
     #[cfg(unix)]
-    pub(crate) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    pub(crate) fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.endpoint.as_fd()
     }
 }

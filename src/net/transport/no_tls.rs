@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Write};
 
-use super::ReadOutcome;
+use super::io::ReadOutcome;
 use super::stream::Endpoint;
 use crate::types::error::Disconnect;
 use crate::types::tls_options::TlsOptions;

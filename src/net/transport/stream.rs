@@ -12,12 +12,13 @@ use mio::event::Source;
 use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
-use super::ReadOutcome;
 use super::held::Held;
-use super::lane::would_block;
+use super::io::{ReadOutcome, retry, would_block};
 #[cfg(target_os = "linux")]
 use super::watch;
 use super::watch::Peer;
+#[cfg(feature = "testing")]
+use crate::net::memory;
 use crate::types::error::Disconnect;
 
 /// A stream to run a connection over, in place of the client's own TCP socket: a [`mio::net::UnixStream`], a
@@ -103,7 +104,29 @@ const SHORT_READ_DRAINS: bool = cfg!(all(
     )
 ));
 
-/// One of the two, non-blocking.
+/// Another handle to a socket, for the keeper.
+#[derive(Debug)]
+pub(super) enum Duplicate {
+    Socket(socket2::Socket),
+    #[cfg(feature = "testing")]
+    Memory(memory::Endpoint),
+}
+
+impl Write for Duplicate {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => (&*socket).write(bytes),
+            #[cfg(feature = "testing")]
+            Self::Memory(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One of them, non-blocking.
 pub(super) enum Endpoint {
     Tcp {
         stream: TcpStream,
@@ -111,6 +134,11 @@ pub(super) enum Endpoint {
         held: Held,
     },
     Given(Box<dyn Stream>),
+    #[cfg(feature = "testing")]
+    Memory {
+        stream: memory::Endpoint,
+        more: bool,
+    },
 }
 
 impl fmt::Debug for Endpoint {
@@ -118,6 +146,8 @@ impl fmt::Debug for Endpoint {
         match self {
             Self::Tcp { stream, .. } => stream.fmt(f),
             Self::Given(_) => f.write_str("Given(..)"),
+            #[cfg(feature = "testing")]
+            Self::Memory { stream, .. } => stream.fmt(f),
         }
     }
 }
@@ -134,25 +164,33 @@ impl Endpoint {
 
     /// Whether what is written from now on may wait in the system for more to follow.
     pub(super) fn set_more(&mut self, more: bool) {
-        if let Self::Tcp { held, .. } = self {
-            held.set_more(more);
+        match self {
+            Self::Tcp { held, .. } => held.set_more(more),
+            Self::Given(_) => {}
+            #[cfg(feature = "testing")]
+            Self::Memory { more: held, .. } => *held = more,
         }
     }
 
     /// Has the system send what it holds back.
     pub(super) fn push(&mut self) {
-        if let Self::Tcp { stream, held, .. } = self {
-            held.push(stream);
+        match self {
+            Self::Tcp { stream, held, .. } => held.push(stream),
+            Self::Given(_) => {}
+            #[cfg(feature = "testing")]
+            Self::Memory { stream, .. } => stream.push(),
         }
     }
 
     /// Whether it is connected; an error if it never will be.
     pub(super) fn is_connected(&self) -> io::Result<bool> {
-        let Self::Tcp {
-            stream, options, ..
-        } = self
-        else {
-            return Ok(true);
+        let (stream, options) = match self {
+            Self::Tcp {
+                stream, options, ..
+            } => (stream, options),
+            Self::Given(_) => return Ok(true),
+            #[cfg(feature = "testing")]
+            Self::Memory { stream, .. } => return stream.is_connected(),
         };
         if let Some(error) = stream.take_error()? {
             return Err(error);
@@ -177,13 +215,20 @@ impl Endpoint {
         match would_block(result).map_err(|error| Disconnect::Io(Arc::new(error)))? {
             None => Ok(ReadOutcome::WouldBlock),
             Some(0) => Ok(ReadOutcome::Eof),
-            // Of a user's own stream nobody knows.
-            Some(count)
-                if SHORT_READ_DRAINS && count < room && matches!(self, Self::Tcp { .. }) =>
-            {
+            Some(count) if count < room && self.short_read_drains() => {
                 Ok(ReadOutcome::LastBytes(count))
             }
             Some(count) => Ok(ReadOutcome::Bytes(count)),
+        }
+    }
+
+    fn short_read_drains(&self) -> bool {
+        match self {
+            Self::Tcp { .. } => SHORT_READ_DRAINS,
+            // Of a user's own stream nobody knows.
+            Self::Given(_) => false,
+            #[cfg(feature = "testing")]
+            Self::Memory { stream, .. } => stream.short_read_drains(),
         }
     }
 
@@ -195,13 +240,23 @@ impl Endpoint {
         {
             return watch::ask(local, peer);
         }
+        #[cfg(feature = "testing")]
+        if let Self::Memory { stream, .. } = self {
+            return match stream.is_acknowledged() {
+                Some(true) => Peer::HasAll,
+                Some(false) => Peer::Answers,
+                None => Peer::IsSilent,
+            };
+        }
         Peer::Unknown
     }
 
     /// Another handle to the same socket.
-    pub(super) fn duplicate(&self) -> io::Result<socket2::Socket> {
+    pub(super) fn duplicate(&self) -> io::Result<Duplicate> {
         match self {
-            Self::Tcp { stream, .. } => SockRef::from(stream).try_clone(),
+            Self::Tcp { stream, .. } => SockRef::from(stream).try_clone().map(Duplicate::Socket),
+            #[cfg(feature = "testing")]
+            Self::Memory { stream, .. } => Ok(Duplicate::Memory(stream.duplicate())),
             Self::Given(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -210,14 +265,18 @@ impl Endpoint {
         match self {
             Self::Tcp { stream, .. } => stream,
             Self::Given(stream) => &mut **stream,
+            #[cfg(feature = "testing")]
+            Self::Memory { stream, .. } => stream,
         }
     }
 
     #[cfg(unix)]
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Tcp { stream, .. } => stream.as_fd(),
-            Self::Given(stream) => stream.as_fd(),
+            Self::Tcp { stream, .. } => Some(stream.as_fd()),
+            Self::Given(stream) => Some(stream.as_fd()),
+            #[cfg(feature = "testing")]
+            Self::Memory { .. } => None,
         }
     }
 }
@@ -228,6 +287,8 @@ impl Read for Endpoint {
             Self::Tcp { stream, .. } => retry(|| stream.read(buffer)),
             // A count that is too high must not become a panic somewhere else.
             Self::Given(stream) => retry(|| stream.read(buffer)).map(|n| n.min(buffer.len())),
+            #[cfg(feature = "testing")]
+            Self::Memory { stream, .. } => stream.read(buffer),
         }
     }
 
@@ -236,6 +297,8 @@ impl Read for Endpoint {
         match self {
             Self::Tcp { stream, .. } => retry(|| stream.read_vectored(buffers)),
             Self::Given(stream) => retry(|| stream.read_vectored(buffers)).map(|n| n.min(room)),
+            #[cfg(feature = "testing")]
+            Self::Memory { stream, .. } => stream.read_vectored(buffers),
         }
     }
 }
@@ -252,20 +315,12 @@ impl Write for Endpoint {
                 let all = slices.iter().map(|slice| slice.len()).sum();
                 retry(|| stream.write_vectored(slices)).map(|count| count.min(all))
             }
+            #[cfg(feature = "testing")]
+            Self::Memory { stream, more } => stream.write_some(slices, *more),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Calls again what a signal has interrupted.
-pub(super) fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }

@@ -15,9 +15,8 @@ use rustls::pki_types::ServerName;
 
 pub(crate) use config::TlsConfig;
 
-use super::ReadOutcome;
-use super::lane::would_block;
-use super::stream::{Endpoint, retry};
+use super::io::{ReadOutcome, retry, would_block};
+use super::stream::Endpoint;
 use crate::types::error::Disconnect;
 use crate::types::tls_failure::TlsFailure;
 

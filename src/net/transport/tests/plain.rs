@@ -1,5 +1,6 @@
 //! Without TLS: TCP, and streams of the user's.
 
+use super::super::stream::Endpoint;
 use super::*;
 
 const SIZE: usize = 4 << 20;
@@ -29,7 +30,10 @@ fn the_end_is_told_once_all_is_read() {
 fn tcp_options_are_set() {
     let (address, peer) = serve(|stream| echo(&mut &stream));
     let client = Client::connect(address);
-    let socket = client.transport.endpoint.duplicate().unwrap();
+    let Endpoint::Tcp { stream, .. } = &client.transport.endpoint else {
+        panic!("it is over TCP");
+    };
+    let socket = socket2::SockRef::from(stream);
     assert!(socket.tcp_nodelay().unwrap());
     assert!(socket.keepalive().unwrap());
     #[cfg(target_os = "linux")]
@@ -42,7 +46,6 @@ fn tcp_options_are_set() {
             Duration::from_secs(7)
         );
     }
-    drop(socket);
     drop(client);
     peer.join().unwrap();
 }
