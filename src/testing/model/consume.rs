@@ -3,7 +3,7 @@
 use super::Model;
 use super::arguments::consumer_priority;
 use super::channel::{ReplyConsumer, Unacked};
-use super::queue::{Consumer, Stored};
+use super::queue::{Consumer, Queue, Stored};
 use super::refusal::{Outcome, Refusal};
 use super::request::{Caller, ChannelKey, Consume, ConsumerKey, Event, Got, Message, Version};
 use super::resource::Resource;
@@ -43,12 +43,7 @@ impl Model {
         }
         // A quorum queue is not particular about that.
         let exclusive = consume.exclusive && !queue.settings.is_quorum;
-        let is_exclusive = queue.consumers.iter().any(|consumer| consumer.exclusive);
-        let in_the_way = exclusive && (!queue.consumers.is_empty() || queue.settings.single_active);
-        if is_exclusive || in_the_way {
-            let text = format!("{resource} in exclusive use");
-            return Err(Refusal::channel(403, text));
-        }
+        queue.check_exclusive(exclusive, resource)?;
         queue.add_consumer(Consumer {
             key: ConsumerKey {
                 channel,
@@ -204,6 +199,19 @@ impl Model {
         let channel = self.channel(key)?;
         channel.last_tag += 1;
         Ok(channel.last_tag)
+    }
+}
+
+impl Queue {
+    /// An exclusive consumer is the only one.
+    fn check_exclusive(&self, is_wanted: bool, resource: Resource<'_>) -> Outcome<()> {
+        let is_taken = self.consumers.iter().any(|consumer| consumer.exclusive);
+        let is_shared = !self.consumers.is_empty() || self.settings.single_active;
+        if is_taken || is_wanted && is_shared {
+            let text = format!("{resource} in exclusive use");
+            return Err(Refusal::channel(403, text));
+        }
+        Ok(())
     }
 }
 

@@ -42,8 +42,7 @@ impl Model {
             properties,
             body: publish.body,
         };
-        if publish.is_confirmed && self.to_nack > 0 {
-            self.to_nack -= 1;
+        if publish.is_confirmed && self.takes_nack() {
             return Ok(Published {
                 is_routed: true,
                 is_accepted: false,
@@ -63,6 +62,13 @@ impl Model {
         }
         self.follow_up();
         Ok(published)
+    }
+
+    /// Whether one of those that are asked for is due; then it is one less.
+    fn takes_nack(&mut self) -> bool {
+        let left = self.to_nack.checked_sub(1);
+        self.to_nack = left.unwrap_or(0);
+        left.is_some()
     }
 
     fn check_publish(&mut self, actor: &Actor, publish: &Publish<'_>) -> Outcome<()> {
