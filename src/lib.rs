@@ -178,15 +178,16 @@ pub use client::handle::Handle;
 pub use client::promise::PromiseValue;
 pub use net::transport::Stream;
 pub use types::client_options::{AuthMechanism, ClientOptions};
-pub use types::error::{Cancelled, CancelledBy, Disconnect, Error, Reply, Result};
+pub use types::error::{Disconnect, Error, Result};
 pub use types::ids::{Promise, PromiseId};
 pub use types::message::{Delivery, Message, Response, Returned};
 pub use types::recovery::{ConnectionEvent, Recovery, Restored};
+pub use types::reply::Reply;
 pub use types::requests::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
     QueueDeclare, QueueDelete, Requeue,
 };
-pub use types::results::{CancelOk, Connected, QueueDeclareOk};
+pub use types::results::{CancelOk, Cancelled, CancelledBy, Connected, QueueDeclareOk};
 pub use types::tls_failure::TlsFailure;
 pub use types::tls_options::TlsOptions;
 pub use wire::{FieldTable, FieldValue, Properties, ShortStr};

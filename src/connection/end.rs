@@ -7,7 +7,8 @@ use crate::connection::publish::output::Output;
 use crate::connection::recovery::step::Item;
 use crate::connection::state::State;
 use crate::connection::violation::{Fault, Violation};
-use crate::types::error::{Disconnect, Error, Reply};
+use crate::types::error::{Disconnect, Error};
+use crate::types::reply::Reply;
 use crate::wire::{ChannelCloseOk, ConnectionClose, write_method};
 
 impl Connection {

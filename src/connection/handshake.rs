@@ -21,7 +21,8 @@ use crate::connection::Connection;
 use crate::connection::heartbeat::Heartbeat;
 use crate::connection::state::State;
 use crate::connection::violation::Violation;
-use crate::types::error::{Error, Reply};
+use crate::types::error::Error;
+use crate::types::reply::Reply;
 use crate::types::results::{Connected, Outcome};
 use crate::wire::{
     ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionStart, ConnectionStartOk,

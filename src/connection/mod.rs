@@ -86,8 +86,9 @@ use crate::connection::recovery::topology::Topology;
 use crate::connection::rpc::UnderWay;
 use crate::connection::state::State;
 use crate::connection::violation::Violation;
-use crate::types::error::{Disconnect, Error, Reply, Result};
+use crate::types::error::{Disconnect, Error, Result};
 use crate::types::message::Delivery;
+use crate::types::reply::Reply;
 use crate::types::results::{Connected, Outcome};
 use crate::wire::{
     BasicDeliver, ChannelFlowOk, DEFAULT_FRAME_MAX, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT,

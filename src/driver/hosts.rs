@@ -409,7 +409,7 @@ mod tests {
     #[test]
     fn the_verdict_names_every_host_unless_all_say_the_same() {
         let refused = |code, text: &str| {
-            Error::from_reply(crate::types::error::Reply::from_broker(
+            Error::from_reply(crate::types::reply::Reply::from_broker(
                 code,
                 text.as_bytes(),
                 0,

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use crate::types::ids::PromiseId;
 use crate::types::message::Returned;
+use crate::types::reply::Reply;
+use crate::types::results::Cancelled;
 use crate::types::text::Printable;
 use crate::types::tls_failure::TlsFailure;
-use crate::wire::{ShortStr, method_name, reply_code};
+use crate::wire::reply_code;
 
 /// A `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -206,52 +208,6 @@ pub enum Error {
     Bug(&'static str),
 }
 
-/// How a consumer was cancelled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Cancelled {
-    /// Who ended it.
-    pub by: CancelledBy,
-    /// Its queue; of several, the one that the broker cancelled, or the last one.
-    pub queue: ShortStr,
-    /// The consumer tag for that queue, `<promise>.<index>.<suffix>`.
-    pub consumer_tag: ShortStr,
-}
-
-impl fmt::Display for Cancelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            by,
-            queue,
-            consumer_tag,
-        } = self;
-        write!(
-            f,
-            "the consumer {consumer_tag:?} of queue {queue:?} was cancelled by {by}"
-        )
-    }
-}
-
-/// Who ended a consumer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CancelledBy {
-    /// [`Client::basic_cancel`](crate::Client::basic_cancel).
-    Client,
-    /// The broker: its queue was deleted, or moved away.
-    /// See [consumer cancellation](https://www.rabbitmq.com/docs/consumer-cancel).
-    Broker,
-}
-
-impl fmt::Display for CancelledBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Client => "the client",
-            Self::Broker => "the broker (was its queue deleted?)",
-        })
-    }
-}
-
 /// Why a connection was lost, or could not be made.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -329,85 +285,6 @@ impl fmt::Display for Failures<'_> {
             write!(f, "{between}{host}: {error}")?;
         }
         Ok(())
-    }
-}
-
-/// The broker's words on what it refused, or ours on what it may not say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Reply {
-    /// AMQP's reply code.
-    pub code: u16,
-    /// The reply text.
-    pub text: String,
-    /// The class of the method that failed; 0 if no method did.
-    pub class_id: u16,
-    /// The method that failed; 0 if none did.
-    pub method_id: u16,
-    /// Whether the broker said so; else it was the broker's own bytes that made no sense.
-    pub from_broker: bool,
-}
-
-impl Reply {
-    /// What the broker says when it closes a channel, or the connection.
-    pub(crate) fn from_broker(code: u16, text: &[u8], class_id: u16, method_id: u16) -> Self {
-        let text = String::from_utf8_lossy(text).into_owned();
-        Self {
-            code,
-            text,
-            class_id,
-            method_id,
-            from_broker: true,
-        }
-    }
-
-    /// The name of the method that failed (`queue.declare`, say), if one did.
-    pub fn method(&self) -> Option<&'static str> {
-        method_name(self.class_id, self.method_id)
-    }
-
-    /// What to do about it, where a known trap shows.
-    pub fn hint(&self) -> Option<&'static str> {
-        let text = &self.text;
-        match self.code {
-            reply_code::INTERNAL_ERROR if text.contains("transient_nonexcl_queues") => Some(
-                "this broker refuses queues that are neither durable nor exclusive: declare the queue with \
-                 durable(true), or with exclusive(true) if no other connection needs it",
-            ),
-            reply_code::PRECONDITION_FAILED if text.contains("'non-durable'") => {
-                Some("queues of this type are always durable: declare the queue with durable(true)")
-            }
-            reply_code::PRECONDITION_FAILED if text.contains("delivery acknowledgement") => Some(
-                "a delivery was not acknowledged in time (30 minutes, unless consumer_timeout says otherwise): \
-                 acknowledge before long work, or raise the limit; see \
-                 https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout",
-            ),
-            reply_code::PRECONDITION_FAILED if text.contains("message size") => Some(
-                "the message is over the broker's max_message_size (16 MiB by default since RabbitMQ 4.0, 128 MiB \
-                 before): raise it, or send the data another way",
-            ),
-            reply_code::FRAME_ERROR if text.contains("frame_too_large") => Some(
-                "a frame was larger than the broker's frame_max: most often a header block, which cannot be split",
-            ),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.from_broker {
-            f.write_str("the peer broke the protocol: ")?;
-        }
-        write!(f, "{} ({}", Printable(&self.text), self.code)?;
-        if let Some(method) = self.method() {
-            write!(f, ", {method}")?;
-        }
-        f.write_str(")")?;
-        match self.hint() {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
     }
 }
 
@@ -515,116 +392,4 @@ impl Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reply(code: u16, text: &str) -> Reply {
-        Reply {
-            code,
-            text: text.into(),
-            class_id: 50,
-            method_id: 10,
-            from_broker: true,
-        }
-    }
-
-    #[test]
-    fn every_code_has_its_name() {
-        for (code, name) in [
-            (311, "ContentTooLarge"),
-            (313, "NoConsumers"),
-            (320, "ConnectionForced"),
-            (402, "InvalidPath"),
-            (403, "AccessRefused"),
-            (404, "NotFound"),
-            (405, "ResourceLocked"),
-            (406, "PreconditionFailed"),
-            (501, "FrameError"),
-            (502, "SyntaxError"),
-            (503, "CommandInvalid"),
-            (504, "ChannelError"),
-            (505, "UnexpectedFrame"),
-            (506, "ResourceError"),
-            (530, "NotAllowed"),
-            (540, "NotImplemented"),
-            (541, "InternalError"),
-            (599, "Other"),
-        ] {
-            let error = Error::from_reply(reply(code, "WHY - because"));
-            assert!(format!("{error:?}").starts_with(name), "{error:?}");
-            assert_eq!(error.reply_code(), Some(code));
-            assert_eq!(
-                error.to_string(),
-                format!("WHY - because ({code}, queue.declare)")
-            );
-            let wrapped = Error::OutcomeUnknown(Box::new(error));
-            assert_eq!(wrapped.reply().map(|reply| reply.code), Some(code));
-        }
-    }
-
-    #[test]
-    fn a_connection_is_broken_by_a_shutdown_and_by_nonsense_too() {
-        let ours = |code| Reply {
-            from_broker: false,
-            ..reply(code, "nonsense")
-        };
-        for (error, is_broken) in [
-            (Error::ConnectionBroken(Disconnect::Eof), true),
-            (Error::UnsupportedProtocol("HTTP".into()), true),
-            (Error::from_reply(reply(320, "CONNECTION_FORCED")), true),
-            (Error::NotConnected, true),
-            (Error::from_reply(ours(503)), true),
-            (Error::from_reply(reply(503, "COMMAND_INVALID")), false),
-            (Error::from_reply(reply(404, "NOT_FOUND")), false),
-            (Error::Closed, false),
-        ] {
-            assert_eq!(error.is_connection_broken(), is_broken, "{error}");
-            let wrapped = Error::NotSent(Box::new(error));
-            assert_eq!(wrapped.is_connection_broken(), is_broken, "{wrapped}");
-        }
-    }
-
-    #[test]
-    fn a_network_that_fails_is_not_the_peers_doing() {
-        let io = |kind: io::ErrorKind| Disconnect::Io(Arc::new(kind.into()));
-        assert!(Disconnect::Eof.is_by_peer() && io(io::ErrorKind::ConnectionReset).is_by_peer());
-        assert!(!io(io::ErrorKind::TimedOut).is_by_peer());
-        assert!(!io(io::ErrorKind::HostUnreachable).is_by_peer());
-    }
-
-    #[test]
-    fn known_traps_have_hints() {
-        for (code, text, hint) in [
-            (
-                541,
-                "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.",
-                "durable(true)",
-            ),
-            (
-                406,
-                "PRECONDITION_FAILED - invalid property 'non-durable' for queue 'q' in vhost '/'",
-                "durable(true)",
-            ),
-            (
-                406,
-                "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out",
-                "consumer_timeout",
-            ),
-            (
-                406,
-                "PRECONDITION_FAILED - message size 9 is larger than configured max size 8",
-                "max_message_size",
-            ),
-            (501, "FRAME_ERROR - type 2, frame_too_large", "header block"),
-        ] {
-            assert!(reply(code, text).to_string().contains(hint), "{text}");
-        }
-        assert_eq!(reply(404, "NOT_FOUND - no queue").hint(), None);
-    }
-
-    #[test]
-    fn a_peers_text_cannot_break_the_terminal() {
-        let text = reply(404, "no queue '\u{1b}[2J\n'").to_string();
-        assert_eq!(text, "no queue '\\u{1b}[2J\\n' (404, queue.declare)");
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod ids;
 pub(crate) mod message;
 pub(crate) mod recovery;
+pub(crate) mod reply;
 pub(crate) mod requests;
 pub(crate) mod results;
 pub(crate) mod text;

@@ -74,6 +74,52 @@ pub struct CancelOk {
     pub consumer_tag: ShortStr,
 }
 
+/// How a consumer was cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cancelled {
+    /// Who ended it.
+    pub by: CancelledBy,
+    /// Its queue; of several, the one that the broker cancelled, or the last one.
+    pub queue: ShortStr,
+    /// The consumer tag for that queue, `<promise>.<index>.<suffix>`.
+    pub consumer_tag: ShortStr,
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            by,
+            queue,
+            consumer_tag,
+        } = self;
+        write!(
+            f,
+            "the consumer {consumer_tag:?} of queue {queue:?} was cancelled by {by}"
+        )
+    }
+}
+
+/// Who ended a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CancelledBy {
+    /// [`Client::basic_cancel`](crate::Client::basic_cancel).
+    Client,
+    /// The broker: its queue was deleted, or moved away.
+    /// See [consumer cancellation](https://www.rabbitmq.com/docs/consumer-cancel).
+    Broker,
+}
+
+impl fmt::Display for CancelledBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "the client",
+            Self::Broker => "the broker (was its queue deleted?)",
+        })
+    }
+}
+
 /// The result of a promise, before it gets its type.
 #[derive(Debug)]
 pub enum Outcome {

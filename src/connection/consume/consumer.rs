@@ -8,8 +8,9 @@ use bytes::BytesMut;
 use crate::connection::consume::gate::Held;
 use crate::connection::consume::unsettled::Unsettled;
 use crate::connection::expect::Expect;
-use crate::types::error::{Cancelled, CancelledBy, Error};
+use crate::types::error::Error;
 use crate::types::requests::{Consume, ConsumeMulti};
+use crate::types::results::{Cancelled, CancelledBy};
 use crate::wire::{
     BasicConsume, BasicQos, EncodeError, FieldTable, FieldValue, ShortStr, check_frame,
     write_method,

@@ -33,8 +33,9 @@ use crate::connection::recovery::step::Item;
 use crate::connection::request::Request;
 use crate::connection::rpc::is_reply;
 use crate::connection::violation::Violation;
-use crate::types::error::{CancelledBy, Error, Result};
+use crate::types::error::{Error, Result};
 use crate::types::message::Delivery;
+use crate::types::results::CancelledBy;
 use crate::types::results::{CancelOk, Outcome};
 use crate::wire::{BasicCancel, ShortStr, reply_code, write_ack, write_method};
 

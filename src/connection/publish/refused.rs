@@ -10,7 +10,8 @@ use crate::connection::Connection;
 use crate::connection::publish::clue::{Clue, Fit};
 use crate::connection::publish::mark::lost;
 use crate::connection::publish::publisher::InFlight;
-use crate::types::error::{Error, Reply};
+use crate::types::error::Error;
+use crate::types::reply::Reply;
 use crate::wire::BasicPublish;
 
 /// Who may be the refused one.

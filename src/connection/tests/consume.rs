@@ -3,9 +3,10 @@
 use super::script::{EPOCH, Script, channel_close, content_of, wire_declare};
 use crate::ClientOptions;
 use crate::connection::{Request, Settle};
-use crate::types::error::{CancelledBy, Error};
+use crate::types::error::Error;
 use crate::types::message::{Delivery, Message};
 use crate::types::requests::{Consume, ConsumeMulti, Get, Requeue};
+use crate::types::results::CancelledBy;
 use crate::types::results::Outcome;
 use crate::wire::{
     Arena, BasicAck, BasicCancel, BasicCancelOk, BasicConsume, BasicConsumeOk, BasicDeliver,

@@ -7,10 +7,11 @@ use super::script::{
 };
 use crate::ClientOptions;
 use crate::connection::Request;
-use crate::types::error::{CancelledBy, Error};
+use crate::types::error::Error;
 use crate::types::message::Message;
 use crate::types::recovery::{ConnectionEvent, Recovery, Restored};
 use crate::types::requests::{Consume, ExchangeDeclare, Get, QueueBind, QueueDeclare, QueueDelete};
+use crate::types::results::CancelledBy;
 use crate::types::results::Outcome;
 use crate::wire::{
     self, BasicAck, BasicConsumeOk, BasicDeliver, BasicPublish, BasicQosOk, ChannelCloseOk,

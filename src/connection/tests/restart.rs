@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::recovery::{ack, consume, consume_ok, recovering, stream_delivery};
 use super::script::{Script, channel_close};
-use crate::types::error::{CancelledBy, Error};
+use crate::types::error::Error;
 use crate::types::requests::{Consume, ConsumeMulti};
+use crate::types::results::CancelledBy;
 use crate::types::results::Outcome;
 use crate::wire::{
     self, BasicCancel, BasicCancelOk, BasicConsumeOk, BasicNack, BasicQosOk, ChannelOpenOk,

@@ -7,8 +7,9 @@ use super::consume::{
 use super::script::{Script, TUNE, wire_declare, wire_declare_ok};
 use crate::ClientOptions;
 use crate::connection::Settle;
-use crate::types::error::{CancelledBy, Error};
+use crate::types::error::Error;
 use crate::types::requests::{Consume, Requeue};
+use crate::types::results::CancelledBy;
 use crate::types::results::Outcome;
 use crate::wire::{
     BasicAck, BasicCancel, BasicNack, BasicQosOk, BasicReject, ChannelOpen, ChannelOpenOk,
