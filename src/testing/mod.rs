@@ -8,3 +8,6 @@ mod chance;
 mod model;
 mod node;
 mod session;
+mod values;
+
+pub use values::{cancelled, delivery, refusal, reply, response, returned};

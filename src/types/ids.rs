@@ -74,6 +74,12 @@ pub struct PromiseId {
 }
 
 impl PromiseId {
+    /// That of no client.
+    pub(crate) const NOBODYS: Self = Self {
+        client: u32::MAX,
+        number: PromiseNumber(0),
+    };
+
     /// The number: the first promise of a client is 1.
     pub fn number(self) -> u64 {
         self.number.0

@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::types::ids::{PromiseId, PromiseNumber};
+use crate::types::ids::PromiseId;
 use crate::types::text::Printable;
 use crate::wire::{FieldTable, FieldValue, Properties, ShortStr};
 
@@ -220,10 +220,7 @@ impl Delivery {
             redelivered: false,
             message_count: 0,
             origin: Origin {
-                promise: PromiseId {
-                    client: 0,
-                    number: PromiseNumber(0),
-                },
+                promise: PromiseId::NOBODYS,
                 channel: 0,
                 epoch: 0,
                 tag: 0,
