@@ -84,10 +84,15 @@ impl Client {
         next.into_iter().chain(look).min()
     }
 
+    /// The connection in memory that it has, if that is its world.
+    #[cfg(feature = "testing")]
+    pub(crate) fn memory_link(&self) -> Option<u64> {
+        self.driver.reactor.memory_link()
+    }
+
     /// What a poll of the program's own tells of a client in memory: whether it is readable, and writable. With `is_edge` it
     /// tells each change once, else what is so again and again, of what the client wants.
     #[cfg(feature = "testing")]
-    #[allow(dead_code, reason = "what uses it comes after it")]
     pub(crate) fn poll_in_memory(
         &mut self,
         is_edge: bool,

@@ -2,3 +2,5 @@
 
 pub mod performance;
 pub mod production;
+#[cfg(feature = "testing")]
+pub mod testing;

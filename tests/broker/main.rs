@@ -41,6 +41,7 @@ mod publish;
 mod queue;
 mod recovery;
 mod restored;
+mod rules;
 mod streams;
 #[allow(
     dead_code,
@@ -49,5 +50,7 @@ mod streams;
 )]
 mod support;
 mod table;
+mod threads;
 mod trouble;
 mod unread;
+mod words;

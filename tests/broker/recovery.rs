@@ -148,11 +148,10 @@ fn after_the_limit_everything_fails_with_the_cause() {
 #[test]
 fn the_next_host_is_tried_and_if_none_is_there_each_is_named() {
     let broker = Broker::start(&[]);
-    let port = broker.url.trim_end_matches('/').rsplit_once(':').unwrap().1;
     // Nobody listens on port 1.
     let options = |hosts: &[&str]| ClientOptions::new().hosts(hosts.iter().copied());
-    let there = format!("127.0.0.1:{port}");
-    Session::at("amqp://127.0.0.1:1/", options(&["127.0.0.1:2", &there]));
+    let there = broker.host();
+    Session::at("amqp://127.0.0.1:1/", options(&["127.0.0.1:2", there]));
     let mut client = new_client_with("amqp://127.0.0.1:1/", options(&["[::1]:2"])).unwrap();
     let error = client.connect().wait(&mut client).unwrap_err();
     let text = error.to_string();

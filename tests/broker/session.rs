@@ -22,11 +22,6 @@ pub(crate) fn version(client: &Client) -> (u32, u32) {
     (parts.next().expect("major"), parts.next().expect("minor"))
 }
 
-/// Which RabbitMQ the tests run on.
-pub(crate) fn is_rabbitmq_3() -> bool {
-    std::env::var("PUKA_RABBITMQ").map_or(true, |version| version == "3")
-}
-
 /// A connected client whose queues and exchanges are deleted in the end.
 pub(crate) struct Session {
     client: Client,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use puka::{Client, ClientOptions, Consume, Message, QueueDeclare};
 
 pub(crate) use between::Between;
-pub(crate) use session::{LIMIT, MOMENT, Session, is_rabbitmq_3, version};
+pub(crate) use session::{LIMIT, MOMENT, Session, version};
 
 /// Whether clients have sockets, which the system knows of.
 pub(crate) const HAS_SOCKETS: bool = true;
@@ -107,6 +107,11 @@ impl Server {
     pub(crate) fn join(self) {
         self.0.join().unwrap();
     }
+}
+
+/// Which RabbitMQ the tests run on.
+pub(crate) fn is_rabbitmq_3() -> bool {
+    std::env::var("PUKA_RABBITMQ").map_or(true, |version| version == "3")
 }
 
 /// A name that no other test has.

@@ -64,8 +64,12 @@ pub(super) struct Link {
     pub(super) has_told_end: bool,
     /// The peer's host is gone without a word, and since when the system has tried in vain.
     pub(super) is_silent: bool,
+    /// What the peer sends is lost.
+    pub(super) is_deaf: bool,
     pub(super) tcp_timeout: Option<Duration>,
     fails_at: Option<Instant>,
+    /// The client's end is gone, and the peer does not know that before.
+    pub(super) lingers_until: Option<Instant>,
     /// What the handshake of something like TLS still has to bring from the client: one byte, which is answered by one.
     pub(super) is_sealing: bool,
 }
@@ -95,8 +99,10 @@ impl Link {
             is_ended: false,
             has_told_end: false,
             is_silent: false,
+            is_deaf: false,
             tcp_timeout: None,
             fails_at: None,
+            lingers_until: None,
             is_sealing: settings.seals,
         }
     }
@@ -199,6 +205,9 @@ impl Link {
         more: bool,
         tear: Option<&mut Chance>,
     ) {
+        if self.is_deaf && direction == Direction::ToClient {
+            return;
+        }
         let mut passing = bytes;
         let mut is_last = false;
         if let Some((which, left)) = &mut self.passes
@@ -243,7 +252,7 @@ impl Link {
 
     /// Whether the system has given up.
     pub(super) fn has_timed_out(&self, now: Instant) -> bool {
-        self.is_up() && self.is_silent && self.fails_at.is_some_and(|at| at <= now)
+        self.is_silent && self.is_up() && self.fails_at.is_some_and(|at| at <= now)
     }
 
     /// The connection is gone; what has arrived can be read.
@@ -265,8 +274,9 @@ impl Link {
         let is_live = !self.is_silent && self.is_up();
         let pipes = [self.to_peer.next(), self.to_client.next(), self.cut_at];
         let pipes = pipes.into_iter().filter(move |_| is_live);
-        let fails_at = self.fails_at.filter(|_| self.is_silent);
-        [answer, self.blocked_until, fails_at]
+        let fails_at = self.fails_at.filter(|_| self.is_silent && self.is_up());
+        let lingers_until = self.lingers_until.filter(|_| self.peer.is_some());
+        [answer, self.blocked_until, fails_at, lingers_until]
             .into_iter()
             .chain(pipes)
             .flatten()

@@ -185,6 +185,14 @@ impl Network {
         open.map(|(number, link)| (*number, link.peer)).collect()
     }
 
+    /// Of those, the ones that were made to this address.
+    pub(crate) fn links_to(&self, address: IpAddr) -> Vec<u64> {
+        let state = self.lock();
+        let open = state.links.iter().filter(|(_, link)| !link.is_closed);
+        let there = open.filter(|(_, link)| link.address.ip() == address);
+        there.map(|(number, _)| *number).collect()
+    }
+
     fn with(&self, link: u64, change: impl FnOnce(&mut Link, Instant)) {
         let now = self.now();
         if let Some(link) = self.lock().links.get_mut(&link) {
@@ -198,6 +206,14 @@ impl Network {
         self.lock().cut(now, link);
     }
 
+    /// The connection is reset at the client's end; the peer sees that when so long has passed.
+    pub(crate) fn cut_unnoticed(&self, link: u64, time: Duration) {
+        self.with(link, |link, now| {
+            link.lingers_until = Some(after(now, time));
+            link.fail(io::ErrorKind::ConnectionReset);
+        });
+    }
+
     /// So many bytes more pass, and then it is cut.
     pub(crate) fn cut_after(&self, link: u64, direction: Direction, bytes: usize) {
         self.with(link, |link, _| link.passes = Some((direction, bytes)));
@@ -206,6 +222,11 @@ impl Network {
     /// The peer's host is gone without a word.
     pub(crate) fn silence(&self, link: u64) {
         self.with(link, Link::silence);
+    }
+
+    /// What the peer sends is lost from now on; it hears the client.
+    pub(crate) fn deafen(&self, link: u64) {
+        self.with(link, |link, _| link.is_deaf = true);
     }
 
     /// So many bytes a second pass in each direction; `None`: as many as come.

@@ -211,7 +211,11 @@ fn pump_link(
         return true;
     }
     if link.is_silent || !link.is_up() {
-        if link.is_closed {
+        let is_noticed = match link.lingers_until {
+            Some(until) => until <= now || link.peer.is_some_and(|number| peer.is_done(number)),
+            None => link.is_closed,
+        };
+        if is_noticed {
             leave(link, peer, now);
         }
         return is_moving;

@@ -71,6 +71,15 @@ struct Reader<'a> {
     resource: Resource<'a>,
 }
 
+/// Whether it is to be a quorum queue.
+pub(super) fn is_quorum(resource: Resource<'_>, arguments: &FieldTable) -> Outcome<bool> {
+    Reader {
+        arguments,
+        resource,
+    }
+    .queue_type()
+}
+
 impl Reader<'_> {
     fn invalid(&self, key: &str, why: &str) -> Refusal {
         let text = format!("invalid arg '{key}' for {}: {why}", self.resource);

@@ -1,7 +1,7 @@
 //! Queues come and go.
 
 use super::Model;
-use super::arguments::{COMPARED, QueueSettings};
+use super::arguments::{COMPARED, QueueSettings, is_quorum};
 use super::channel::QueueKey;
 use super::consume::REPLY_TO;
 use super::exchange::Destination;
@@ -37,7 +37,7 @@ impl Queue {
         actor: &Actor,
         resource: Resource<'_>,
         declare: &QueueDeclare<'_>,
-        settings: &QueueSettings,
+        is_quorum: bool,
         version: Version,
     ) -> Outcome<()> {
         self.check_owner(actor, resource)?;
@@ -49,7 +49,7 @@ impl Queue {
         resource.check_same("durable", &yes(durable), &yes(self.durable))?;
         let (received, current) = (declare.auto_delete, self.auto_delete);
         resource.check_same("auto_delete", &yes(received), &yes(current))?;
-        self.check_same_type(version, resource, declare, settings)?;
+        self.check_same_type(version, resource, declare, is_quorum)?;
         COMPARED.iter().try_for_each(|key| {
             let (received, current) = (declare.arguments.get(key), self.arguments.get(key));
             resource.check_same_argument(key, received.as_ref(), current.as_ref())
@@ -61,10 +61,10 @@ impl Queue {
         version: Version,
         resource: Resource<'_>,
         declare: &QueueDeclare<'_>,
-        settings: &QueueSettings,
+        is_quorum: bool,
     ) -> Outcome<()> {
         let key = "x-queue-type";
-        let (received, current) = (settings.is_quorum, self.settings.is_quorum);
+        let (received, current) = (is_quorum, self.settings.is_quorum);
         if version >= Version::V4 {
             let kind = |is_quorum: bool| plain(if is_quorum { "quorum" } else { "classic" });
             return resource.check_same(key, &kind(received), &kind(current));
@@ -143,6 +143,14 @@ impl Model {
         };
         let resource = Resource::queue(&actor.vhost, &name);
         self.check(actor, Right::Configure, resource)?;
+        let (now, version) = (self.now, self.settings.version);
+        // What is there is compared; only what is new is checked.
+        let is_quorum = is_quorum(resource, &declare.arguments)?;
+        if let Some(queue) = self.vhost(actor)?.queues.get_mut(&name) {
+            queue.check_same(actor, resource, &declare, is_quorum, version)?;
+            queue.touch(now);
+            return Ok(queue.declared(&name));
+        }
         if let Some(value) = declare.arguments.get(DEAD_LETTER_EXCHANGE)
             && value.as_str().is_none()
         {
@@ -151,13 +159,7 @@ impl Model {
                 format!("invalid type '{kind}' for arg '{DEAD_LETTER_EXCHANGE}' in {resource}");
             return Err(Refusal::channel(406, text));
         }
-        let settings = QueueSettings::new(self.settings.version, resource, &declare)?;
-        let (now, version) = (self.now, self.settings.version);
-        if let Some(queue) = self.vhost(actor)?.queues.get_mut(&name) {
-            queue.check_same(actor, resource, &declare, &settings, version)?;
-            queue.touch(now);
-            return Ok(queue.declared(&name));
-        }
+        let settings = QueueSettings::new(version, resource, &declare)?;
         if let Some(exchange) = &settings.dead_letter_exchange {
             self.check(actor, Right::Read, resource)?;
             let exchange = Resource::exchange(&actor.vhost, exchange);

@@ -51,10 +51,14 @@ impl<'a> Resource<'a> {
         if received == current {
             return Ok(());
         }
+        Err(self.inequivalent(what, received, current))
+    }
+
+    fn inequivalent(&self, what: &str, received: &str, current: &str) -> Refusal {
         let text = format!(
             "inequivalent arg '{what}' for {self}: received {received} but current is {current}"
         );
-        Err(Refusal::channel(406, text))
+        Refusal::channel(406, text)
     }
 
     /// One argument of what is declared again.
@@ -65,8 +69,13 @@ impl<'a> Resource<'a> {
         current: Option<&FieldValue>,
     ) -> Outcome<()> {
         match (received, current) {
-            (Some(received), Some(current)) if same_class(received, current) => {
-                self.check_same(key, &plain(&erlang(received)), &plain(&erlang(current)))
+            (Some(received), Some(current)) => {
+                let (one, other) = (plain(&erlang(received)), plain(&erlang(current)));
+                if same_class(received, current) {
+                    self.check_same(key, &one, &other)
+                } else {
+                    Err(self.inequivalent(key, &one, &other))
+                }
             }
             _ => self.check_same(key, &shown(received), &shown(current)),
         }
