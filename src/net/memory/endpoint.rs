@@ -50,6 +50,13 @@ impl Endpoint {
         }
     }
 
+    /// Whether it begins with a handshake, as TLS does.
+    pub(crate) fn is_sealed(&self) -> bool {
+        let state = self.network.lock();
+        let link = state.links.get(&self.link);
+        link.is_some_and(|link| link.is_sealing)
+    }
+
     /// Whether it is connected; an error if it never will be.
     pub(crate) fn is_connected(&self) -> io::Result<bool> {
         let state = self.network.lock();
@@ -154,6 +161,7 @@ impl Endpoint {
             rest = later;
         }
         *moved += count as u64;
+        link.is_unsealed = false;
         if count < room && count < there {
             // It looks as if that had been all: the rest comes a moment later.
             link.tell(Told {

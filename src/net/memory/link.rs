@@ -72,6 +72,8 @@ pub(super) struct Link {
     pub(super) lingers_until: Option<Instant>,
     /// What the handshake of something like TLS still has to bring from the client: one byte, which is answered by one.
     pub(super) is_sealing: bool,
+    /// The answer to that has not been read.
+    pub(super) is_unsealed: bool,
 }
 
 impl Link {
@@ -104,6 +106,7 @@ impl Link {
             fails_at: None,
             lingers_until: None,
             is_sealing: settings.seals,
+            is_unsealed: settings.seals,
         }
     }
 

@@ -277,7 +277,7 @@ impl State {
         if link.has_told_end && unread == 0 {
             faults.push("the client sleeps, and the peer has ended the connection".into());
         }
-        let room = if link.wants_room || link.is_sealing {
+        let room = if link.wants_room || link.is_unsealed {
             0
         } else {
             link.room()

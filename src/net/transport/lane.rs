@@ -4,14 +4,14 @@
 use std::io::{self, IoSlice, Write};
 
 use super::io::would_block;
-use super::tls::Session;
+use super::seal::Seal;
 
 /// AMQP's heartbeat frame.
 pub(super) const HEARTBEAT: &[u8] = &[8, 0, 0, 0, 0, 0, 0, 0xCE];
 
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    pub(super) session: Option<Session>,
+    pub(super) session: Option<Seal>,
     /// What the socket did not take of a heartbeat: it goes before any other byte. Always empty with TLS, where the
     /// session keeps what the socket does not take.
     remainder: &'static [u8],
@@ -19,7 +19,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn wants_write(&self) -> bool {
-        !self.remainder.is_empty() || self.session.as_ref().is_some_and(Session::wants_write)
+        !self.remainder.is_empty() || self.session.as_ref().is_some_and(Seal::wants_write)
     }
 
     /// Writes what is left from before; false if the socket does not take all of it.
@@ -50,8 +50,13 @@ impl Lane {
         }
         match &mut self.session {
             Some(session) => {
-                let count = session.write(slices)?;
-                let drained = session.flush(socket)?;
+                let mut count = session.write(slices)?;
+                let mut drained = session.flush(socket)?;
+                if count == 0 && drained && session.is_up() {
+                    // It was full, and the socket has taken all of it since.
+                    count = session.write(slices)?;
+                    drained = session.flush(socket)?;
+                }
                 Ok((count > 0 || drained).then_some(count))
             }
             None if !drained => Ok(None),

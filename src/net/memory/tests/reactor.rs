@@ -22,22 +22,29 @@ fn kinds(seed: u64) -> Vec<Settings> {
         capacity: 4096,
         ..Settings::perfect()
     };
-    vec![Settings::perfect(), chance, rearming, exact]
+    let seals = |settings: &Settings| Settings {
+        seals: true,
+        ..settings.clone()
+    };
+    let mut all = vec![Settings::perfect(), chance, rearming, exact];
+    let sealed: Vec<Settings> = all.iter().map(seals).collect();
+    all.extend(sealed);
+    all
 }
 
 #[test]
 fn all_that_is_sent_comes_back_and_nobody_sleeps_on_it() {
     for seed in 0..40 {
-        for settings in kinds(seed) {
+        for (kind, settings) in kinds(seed).into_iter().enumerate() {
             let mut bed = Bed::new(seed, settings);
             bed.connect(&[address(1)]).unwrap();
             let bytes = pattern(20_000);
             for part in bytes.chunks(100 + seed as usize * 997) {
                 bed.exchange(part).unwrap();
             }
-            assert!(bed.received.bytes == bytes, "seed {seed}");
+            assert!(bed.received.bytes == bytes, "seed {seed}, kind {kind}");
             let faults = bed.network.take_faults();
-            assert!(faults.is_empty(), "seed {seed}: {faults:?}");
+            assert!(faults.is_empty(), "seed {seed}, kind {kind}: {faults:?}");
         }
     }
 }

@@ -205,6 +205,47 @@ fn a_torn_heartbeat_is_finished_before_anything_else() {
     }
 }
 
+/// A socket that takes everything, but not at once.
+#[cfg(feature = "testing")]
+struct Late {
+    refusals: usize,
+}
+
+#[cfg(feature = "testing")]
+impl Write for Late {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.refusals.checked_sub(1) {
+            None => Ok(bytes.len()),
+            Some(left) => {
+                self.refusals = left;
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_session_that_was_full_until_the_socket_had_room_takes_bytes_without_reading_first() {
+    use super::super::pretended::Pretended;
+    use super::super::seal::Seal;
+
+    let mut lane = Lane::default();
+    lane.session = Some(Seal::Pretended(Pretended::up()));
+    let bytes = [0; 100_000];
+    let slices = [IoSlice::new(&bytes)];
+    let mut socket = Late { refusals: 1_000 };
+    assert!(lane.write(&mut socket, &slices).unwrap() > Some(0));
+    assert_eq!(lane.write(&mut socket, &slices).unwrap(), None);
+    // The flush before finds no room, the one after does.
+    socket.refusals = 1;
+    assert!(lane.write(&mut socket, &slices).unwrap() > Some(0));
+}
+
 #[test]
 fn a_panic_elsewhere_breaks_the_connection_and_not_the_program() {
     let (address, peer) = serve(|stream| echo(&mut &stream));
