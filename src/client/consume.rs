@@ -3,7 +3,7 @@
 use crate::Client;
 use crate::connection::{Connection, Request, Settle};
 use crate::types::error::{Error, Result};
-use crate::types::ids::{Promise, PromiseId};
+use crate::types::ids::{Promise, PromiseId, PromiseNumber};
 use crate::types::message::Delivery;
 use crate::types::requests::{Consume, ConsumeMulti, Get, Requeue};
 use crate::types::results::CancelOk;
@@ -109,7 +109,7 @@ impl Client {
     fn of_consumer(
         &mut self,
         consumer: PromiseId,
-        ask: impl FnOnce(&mut Connection, u64, u64),
+        ask: impl FnOnce(&mut Connection, PromiseNumber, PromiseNumber),
     ) -> PromiseId {
         if consumer.client != self.id {
             let promise = self.driver.promises.single();
@@ -119,7 +119,7 @@ impl Client {
             return promise;
         }
         self.driver
-            .ask(|connection, number| ask(connection, number, consumer.number()))
+            .ask(|connection, number| ask(connection, number, consumer.number))
     }
 
     /// [Acknowledges](https://www.rabbitmq.com/docs/confirms#acknowledgement-modes) a delivery. It goes out with the

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Client;
-use crate::connection::{Request, Sending};
+use crate::connection::{Request, RpcRequest};
 #[cfg(doc)]
 use crate::types::error::Error;
 use crate::types::error::Result;
@@ -113,7 +113,7 @@ impl Client {
         message: impl Into<Message>,
         timeout: Duration,
     ) -> Promise<Response> {
-        self.request(Request::Send(Box::new(Sending {
+        self.request(Request::Rpc(Box::new(RpcRequest {
             exchange: exchange.into(),
             routing_key: routing_key.into(),
             message: message.into(),

@@ -9,9 +9,10 @@ use crate::connection::expect::Expect;
 use crate::connection::incoming::Incoming;
 use crate::connection::recovery::step::Step;
 use crate::connection::request::Request;
+use crate::types::ids::{ChannelId, PromiseNumber};
 
 /// The channel of all publishes. It is opened with the first one, and never in the pool.
-pub(crate) const PUBLISHER: u16 = 1;
+pub(crate) const PUBLISHER: ChannelId = ChannelId(1);
 
 /// What a channel is for, at the moment.
 #[derive(Debug)]
@@ -23,19 +24,19 @@ pub(crate) enum Role {
     /// Something that was there before a loss.
     Replay(Step),
     /// A message to another program, whose reply is for that promise.
-    Caller {
-        promise: u64,
+    Rpc {
+        promise: PromiseNumber,
         deadline: Instant,
         /// Whether the broker has surely handled the message.
         is_handled: bool,
     },
     /// A call that was given up: what the broker has yet to say of its message is for nobody.
-    Expired {
-        promise: u64,
+    ExpiredRpc {
+        promise: PromiseNumber,
     },
     /// `basic.get` of that promise.
     Get {
-        promise: u64,
+        promise: PromiseNumber,
         no_ack: bool,
     },
     Consumer(Consumer),
@@ -51,7 +52,7 @@ impl Role {
     /// Whether a delivery of that tag stays in its queue, which is a stream, whatever is said of it.
     pub(crate) fn keeps(&self, tag: u64) -> bool {
         match self {
-            Self::Consumer(consumer) => consumer.queues.iter().any(|queue| queue.keeps(tag)),
+            Self::Consumer(consumer) => consumer.keeps(tag),
             Self::Returning(of_streams) => of_streams.binary_search(&tag).is_ok(),
             _ => false,
         }
@@ -61,7 +62,7 @@ impl Role {
 /// A call under way.
 #[derive(Debug)]
 pub(crate) struct Calling {
-    pub(crate) promise: u64,
+    pub(crate) promise: PromiseNumber,
     /// It may have to be made again.
     pub(crate) request: Request,
 }
@@ -82,12 +83,53 @@ pub(crate) struct Channel {
     pub(crate) takes_replies: bool,
 }
 
+/// A consumer's channel, in parts.
+pub(crate) struct Consuming<'a> {
+    pub(crate) consumer: &'a mut Consumer,
+    pub(crate) expect: &'a mut VecDeque<Expect>,
+    pub(crate) unsettled: &'a mut Unsettled,
+}
+
 impl Channel {
     /// Whether a consumer is being cancelled here.
     pub(crate) fn is_ending(&self) -> bool {
         match &self.role {
             Role::Consumer(consumer) => consumer.is_ending(),
             _ => false,
+        }
+    }
+
+    /// What a consumer's channel is made of, if it is one.
+    pub(crate) fn consuming(&mut self) -> Option<Consuming<'_>> {
+        match &mut self.role {
+            Role::Consumer(consumer) => Some(Consuming {
+                consumer,
+                expect: &mut self.expect,
+                unsettled: &mut self.unsettled,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Takes the consumer off its channel, where deliveries may be unsettled yet.
+    pub(crate) fn take_consumer(&mut self) -> Option<Consumer> {
+        match std::mem::replace(&mut self.role, Role::Settling) {
+            Role::Consumer(consumer) => Some(consumer),
+            role => {
+                self.role = role;
+                None
+            }
+        }
+    }
+
+    /// Takes off a step that is done.
+    pub(crate) fn take_step(&mut self) -> Option<Step> {
+        match std::mem::replace(&mut self.role, Role::Settling) {
+            Role::Replay(step) => Some(step),
+            role => {
+                self.role = role;
+                None
+            }
         }
     }
 

@@ -7,11 +7,13 @@
 use std::collections::VecDeque;
 
 use crate::connection::Connection;
-use crate::connection::channel::{Calling, Channel, PUBLISHER, Role};
+use crate::connection::channel::{Calling, Channel, Consuming, PUBLISHER, Role};
 use crate::connection::consume::unsettled::Unsettled;
 use crate::connection::expect::Expect;
 use crate::connection::request::Call;
 use crate::connection::violation::Violation;
+use crate::types::error::Error;
+use crate::types::ids::ChannelId;
 use crate::wire::reply_code;
 
 #[derive(Debug)]
@@ -19,11 +21,11 @@ pub(crate) struct Channels {
     /// By number. None: not open.
     channels: Vec<Option<Channel>>,
     /// Open and in the pool; the last one put back is taken first.
-    idle: Vec<u16>,
+    idle: Vec<ChannelId>,
     /// With calls under way.
-    calling: Vec<u16>,
+    calling: Vec<ChannelId>,
     /// Closed, to be opened again.
-    closed: Vec<u16>,
+    closed: Vec<ChannelId>,
     /// The highest number that was agreed on.
     max: u16,
     next_epoch: u64,
@@ -60,21 +62,39 @@ impl Channels {
         self.max = max;
     }
 
-    pub(crate) fn get(&self, number: u16) -> Option<&Channel> {
-        self.channels.get(usize::from(number))?.as_ref()
+    pub(crate) fn get(&self, id: ChannelId) -> Option<&Channel> {
+        self.channels.get(usize::from(id.0))?.as_ref()
     }
 
-    pub(crate) fn get_mut(&mut self, number: u16) -> Option<&mut Channel> {
-        self.channels.get_mut(usize::from(number))?.as_mut()
+    pub(crate) fn get_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        self.channels.get_mut(usize::from(id.0))?.as_mut()
+    }
+
+    /// The channel of something that goes on there: it is surely open.
+    pub(crate) fn known(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        let channel = self.get_mut(id);
+        if channel.is_none() {
+            log::error!("{}", Error::bug("something goes on on a closed channel"));
+        }
+        channel
+    }
+
+    /// A channel that is surely a consumer's, in parts.
+    pub(crate) fn consuming(&mut self, id: ChannelId) -> Option<Consuming<'_>> {
+        let consuming = self.get_mut(id).and_then(Channel::consuming);
+        if consuming.is_none() {
+            log::error!("{}", Error::bug("a consumer is not where it was"));
+        }
+        consuming
     }
 
     /// The channel that a method has come on, which may not come within a message.
     pub(super) fn for_method(
         &mut self,
-        number: u16,
+        id: ChannelId,
         name: impl Fn() -> &'static str,
     ) -> Result<&mut Channel, Violation> {
-        match self.get_mut(number) {
+        match self.get_mut(id) {
             Some(channel) if channel.incoming.is_none() => Ok(channel),
             Some(_) => Err(Violation::new(
                 reply_code::UNEXPECTED_FRAME,
@@ -82,31 +102,30 @@ impl Channels {
             )),
             None => Err(Violation::new(
                 reply_code::CHANNEL_ERROR,
-                format!("{} on channel {number}, which is not open", name()),
+                format!("{} on channel {id}, which is not open", name()),
             )),
         }
     }
 
     /// An open channel out of the pool, or a new one (`true`) whose `channel.open` has to be sent.
-    pub(crate) fn acquire(&mut self) -> Option<(u16, bool)> {
-        if let Some(number) = self.idle.pop() {
-            return Some((number, false));
+    pub(crate) fn acquire(&mut self) -> Option<(ChannelId, bool)> {
+        if let Some(id) = self.idle.pop() {
+            return Some((id, false));
         }
-        let number = self.closed.pop().or_else(|| self.unused())?;
-        self.open(number, Role::Idle);
-        Some((number, true))
+        let id = self.closed.pop().or_else(|| self.unused())?;
+        self.open(id, Role::Idle);
+        Some((id, true))
     }
 
-    fn unused(&mut self) -> Option<u16> {
-        let number = u16::try_from(self.channels.len())
-            .ok()
-            .filter(|&number| number <= self.max)?;
+    fn unused(&mut self) -> Option<ChannelId> {
+        let number = u16::try_from(self.channels.len()).ok();
+        let number = number.filter(|&number| number <= self.max)?;
         self.channels.push(None);
-        Some(number)
+        Some(ChannelId(number))
     }
 
     /// Makes a channel's entry; its `channel.open` is outstanding.
-    pub(crate) fn open(&mut self, number: u16, role: Role) {
+    pub(crate) fn open(&mut self, id: ChannelId, role: Role) {
         let channel = Channel {
             epoch: self.next_epoch,
             role,
@@ -116,57 +135,54 @@ impl Channels {
             takes_replies: false,
         };
         self.next_epoch += 1;
-        self.channels[usize::from(number)] = Some(channel);
+        self.channels[usize::from(id.0)] = Some(channel);
     }
 
     /// Into the pool: ready for the next request.
-    pub(crate) fn put_back(&mut self, number: u16) {
-        self.calling.retain(|&calling| calling != number);
-        if let Some(channel) = self.get_mut(number) {
+    pub(crate) fn put_back(&mut self, id: ChannelId) {
+        self.calling.retain(|&calling| calling != id);
+        if let Some(channel) = self.known(id) {
             channel.role = Role::Idle;
-            self.idle.push(number);
+            self.idle.push(id);
         }
     }
 
     /// Out of use: the number may be opened again.
-    pub(crate) fn retire(&mut self, number: u16) -> Option<Channel> {
-        let channel = self.channels.get_mut(usize::from(number))?.take()?;
+    pub(crate) fn retire(&mut self, id: ChannelId) -> Option<Channel> {
+        let channel = self.channels.get_mut(usize::from(id.0))?.take()?;
         if matches!(channel.role, Role::Idle) {
-            self.idle.retain(|&idle| idle != number);
+            self.idle.retain(|&idle| idle != id);
         }
-        self.calling.retain(|&calling| calling != number);
-        if number != PUBLISHER {
-            self.closed.push(number);
+        self.calling.retain(|&calling| calling != id);
+        if id != PUBLISHER {
+            self.closed.push(id);
         }
         Some(channel)
     }
 
     /// The channels with calls under way.
-    pub(crate) fn calling(&self) -> &[u16] {
+    pub(crate) fn calling(&self) -> &[ChannelId] {
         &self.calling
     }
 
     /// Of those, the one with the fewest, and how many it has.
-    pub(crate) fn fewest_calls(&self) -> Option<(usize, u16)> {
-        let count = |number: u16| match &self.get(number)?.role {
-            Role::Calls(calls) => Some((calls.len(), number)),
+    pub(crate) fn fewest_calls(&self) -> Option<(usize, ChannelId)> {
+        let count = |id: ChannelId| match &self.get(id)?.role {
+            Role::Calls(calls) => Some((calls.len(), id)),
             _ => None,
         };
-        self.calling
-            .iter()
-            .filter_map(|&number| count(number))
-            .min()
+        self.calling.iter().filter_map(|&id| count(id)).min()
     }
 
     /// Whether nothing is under way there.
-    pub(crate) fn is_idle(&self, number: u16) -> bool {
-        self.get(number)
+    pub(crate) fn is_idle(&self, id: ChannelId) -> bool {
+        self.get(id)
             .is_some_and(|channel| matches!(channel.role, Role::Idle))
     }
 
     /// Puts a call behind those that are under way on its channel.
-    pub(crate) fn push_call(&mut self, number: u16, calling: Calling, call: Call) {
-        let Some(channel) = self.get_mut(number) else {
+    pub(crate) fn push_call(&mut self, id: ChannelId, calling: Calling, call: Call) {
+        let Some(channel) = self.known(id) else {
             return;
         };
         channel.expect.push_back(Expect::Call(call));
@@ -174,7 +190,7 @@ impl Channels {
             calls.push_back(calling);
         } else {
             channel.role = Role::Calls(VecDeque::from([calling]));
-            self.calling.push(number);
+            self.calling.push(id);
         }
     }
 
@@ -187,11 +203,11 @@ impl Channels {
         let mut requests = self
             .channels
             .iter()
-            .skip(usize::from(PUBLISHER) + 1)
+            .skip(usize::from(PUBLISHER.0) + 1)
             .flatten();
         requests.any(|channel| {
             !channel.expect.is_empty()
-                || matches!(channel.role, Role::Caller { .. } | Role::Returning(_))
+                || matches!(channel.role, Role::Rpc { .. } | Role::Returning(_))
         })
     }
 
@@ -202,7 +218,7 @@ impl Channels {
 
     /// The most channels for requests.
     pub(crate) fn capacity(&self) -> u16 {
-        self.max.saturating_sub(PUBLISHER)
+        self.max.saturating_sub(PUBLISHER.0)
     }
 
     /// Those that are open.
@@ -210,7 +226,7 @@ impl Channels {
     pub(super) fn open_channels(&self) -> impl Iterator<Item = (u16, &Channel)> {
         (0..)
             .zip(&self.channels)
-            .filter_map(|(number, channel)| Some((number, channel.as_ref()?)))
+            .filter_map(|(id, channel)| Some((id, channel.as_ref()?)))
     }
 
     /// Whether none is open.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::types::client_options::{AuthMechanism, ClientOptions};
-use crate::types::ids::{PromiseId, PromiseNumber};
+use crate::types::ids::{ChannelId, PromiseId, PromiseNumber};
 use crate::types::message::Origin;
 use crate::wire::FieldTable;
 
@@ -23,17 +23,17 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    pub(crate) fn id(&self, number: u64) -> PromiseId {
+    pub(crate) fn id(&self, number: PromiseNumber) -> PromiseId {
         PromiseId {
             client: self.client,
-            number: PromiseNumber(number),
+            number,
         }
     }
 
     /// Where a delivery comes from; whose it is shows when the message is whole.
-    pub(crate) fn origin(&self, channel: u16, epoch: u64, tag: u64) -> Origin {
+    pub(crate) fn origin(&self, channel: ChannelId, epoch: u64, tag: u64) -> Origin {
         Origin {
-            promise: self.id(0),
+            promise: self.id(PromiseNumber(0)),
             channel,
             epoch,
             tag,

@@ -29,7 +29,7 @@ impl Request {
             Self::ExchangeDelete(request) => target.exchange_delete(request)?,
             Self::ExchangeBind(request) => target.exchange_bind(request)?,
             Self::ExchangeUnbind(request) => target.exchange_unbind(request)?,
-            Self::Get(_) | Self::Consume(_) | Self::Send(_) => return Ok(None),
+            Self::Get(_) | Self::Consume(_) | Self::Rpc(_) => return Ok(None),
         }))
     }
 }

@@ -1,23 +1,33 @@
-//! Ends: of a channel, of a socket, and of the connection.
+//! Ends: of a channel, of a socket, and of the connection. A connection ends by four verbs:
+//!
+//! - `disconnected`: the socket has gone;
+//! - `break_off`: the peer does what AMQP does not allow, so it is told, and the socket is given up;
+//! - `suspend`: the socket is of no use any more; what can go on over another one is kept for it. If there will be none, that
+//!   is the end;
+//! - `end`: nothing goes on, and no promise stays open.
 
 use crate::connection::Connection;
 use crate::connection::channel::{Channel, Role};
+use crate::connection::event::Event;
 use crate::connection::expect::Expect;
 use crate::connection::publish::output::Output;
+use crate::connection::recovery::replay::Replay;
 use crate::connection::recovery::step::Item;
 use crate::connection::state::State;
 use crate::connection::violation::{Fault, Violation};
 use crate::types::error::{Disconnect, Error};
+use crate::types::ids::ChannelId;
+use crate::types::recovery::ConnectionEvent;
 use crate::types::reply::Reply;
 use crate::wire::{ChannelCloseOk, ConnectionClose, write_method};
 
 impl Connection {
     /// The broker closed a channel: an error for whatever went on there, and for nothing else.
-    pub(crate) fn channel_closed(&mut self, number: u16, error: Error) {
-        log::debug!("the broker closed channel {number}: {error}");
-        let _ = write_method(self.out.tail(), number, &ChannelCloseOk {});
+    pub(crate) fn channel_closed(&mut self, id: ChannelId, error: Error) {
+        log::debug!("the broker closed channel {id}: {error}");
+        let _ = write_method(self.out.tail(), id.0, &ChannelCloseOk {});
         self.out.commit();
-        let Some(mut channel) = self.channels.retire(number) else {
+        let Some(mut channel) = self.channels.retire(id) else {
             return;
         };
         if let Role::Calls(calls) = &mut channel.role {
@@ -42,15 +52,15 @@ impl Connection {
         match channel.role {
             Role::Calls(calls) => {
                 for calling in calls {
-                    self.settled(calling.promise, Err(error.clone()));
+                    self.resolve(calling.promise, Err(error.clone()));
                 }
             }
-            Role::Get { promise, .. } => self.settled(promise, Err(error.clone())),
-            Role::Caller {
+            Role::Get { promise, .. } => self.resolve(promise, Err(error.clone())),
+            Role::Rpc {
                 promise, deadline, ..
             } => {
-                self.calls.remove(&(deadline, promise));
-                self.settled(promise, Err(error.clone()));
+                self.rpcs.remove(&(deadline, promise));
+                self.resolve(promise, Err(error.clone()));
             }
             Role::Replay(step) => self.replay_failed(step, error),
             Role::Consumer(mut consumer) => {
@@ -64,26 +74,80 @@ impl Connection {
                 }
             }
             Role::Idle
-            | Role::Expired { .. }
+            | Role::ExpiredRpc { .. }
             | Role::Returning(_)
             | Role::Settling
             | Role::Publisher => {}
         }
         for expect in channel.expect {
             if let Expect::Replaced(Some(promise)) | Expect::RecoverOk(promise) = expect {
-                self.settled(promise, Err(error.clone()));
+                self.resolve(promise, Err(error.clone()));
             }
+        }
+    }
+
+    /// The socket is of no use any more. Another one comes, or it is the end.
+    pub(crate) fn suspend(&mut self, error: &Error) {
+        if !self.will_recover(error) {
+            return self.end(error);
+        }
+        self.look_into(error);
+        if self.state.is_open() {
+            log::warn!("the connection is lost, and will be made anew: {error}");
+            let lost = ConnectionEvent::Lost(error.clone());
+            self.events.push_back(Event::Notice(lost));
+        }
+        if self.state.is_up() {
+            self.suspend_publishes();
+        }
+        self.state.become_(State::Suspended);
+        // No turn is going on, nor is one timed.
+        self.blame.careful = None;
+        self.failure = Some(error.clone());
+        self.heartbeat.stop();
+        self.blocked = None;
+        let mut repeated = Vec::new();
+        let mut channels = self.channels.drain();
+        // Whether a consumer that ends with it was the last one of its queue shows when the others are set aside.
+        channels.sort_by_key(Channel::is_ending);
+        for channel in channels {
+            self.suspend_channel(channel, error, &mut repeated);
+        }
+        self.consumers.clear();
+        self.waiting.extend(repeated);
+        for promise in std::mem::take(&mut self.secrets) {
+            self.resolve(promise, Err(error.clone()));
+        }
+        self.convict();
+        self.replay = Replay::default();
+    }
+
+    /// Whether there will be another socket after an end with that error.
+    pub(crate) fn will_recover(&self, error: &Error) -> bool {
+        self.retry && self.is_recoverable(error)
+    }
+
+    fn is_recoverable(&self, error: &Error) -> bool {
+        let by_broker = error.reply().is_some_and(|reply| reply.from_broker);
+        match self.state {
+            State::Suspended | State::Closing | State::Over => false,
+            // A login that is refused is refused everywhere; whatever else it was, the next host may do better.
+            State::Start | State::Tune | State::Opening => {
+                !(by_broker && matches!(error, Error::AccessRefused(_)))
+            }
+            // Whatever has ended it: what it was fails by itself (`blame.rs`).
+            State::Recovering | State::Open => true,
         }
     }
 
     /// The end of the connection: nothing may stay open.
     pub(crate) fn end(&mut self, error: &Error) {
-        self.tell_of_giving_up(error);
+        self.note_given_up(error);
         if let Some(connect) = self.connect.take() {
-            self.settled(connect, Err(error.clone()));
+            self.resolve(connect, Err(error.clone()));
         }
         for close in std::mem::take(&mut self.closes) {
-            self.settled(close, Err(error.clone()));
+            self.resolve(close, Err(error.clone()));
         }
         self.state.become_(State::Over);
         self.ended = Some(error.clone());
@@ -94,10 +158,21 @@ impl Connection {
         }
         self.fail_suspended(error);
         for promise in std::mem::take(&mut self.secrets) {
-            self.settled(promise, Err(error.clone()));
+            self.resolve(promise, Err(error.clone()));
         }
         self.fail_waiting(error);
         self.fail_early(error);
+    }
+
+    /// The program hears of it if the connection was lost before, and the program has not closed it.
+    fn note_given_up(&mut self, error: &Error) {
+        let was_open = self.connect.is_none();
+        let is_lost = !matches!(self.state, State::Open | State::Closing | State::Over);
+        if was_open && is_lost && !matches!(error, Error::Closed) {
+            log::error!("the connection is lost for good: {error}");
+            let given_up = ConnectionEvent::GivenUp(error.clone());
+            self.events.push_back(Event::Notice(given_up));
+        }
     }
 
     /// Ends a connection whose peer may not be trusted any further.
@@ -129,17 +204,17 @@ impl Connection {
         let _ = write_method(self.out.tail(), 0, &close);
         self.out.commit();
         log::debug!("closing the connection: {error}");
-        self.finish(&error);
+        self.suspend(&error);
     }
 
     /// The socket has gone.
-    pub(crate) fn handle_disconnect(&mut self, broken: Disconnect) {
+    pub(crate) fn disconnected(&mut self, why: Disconnect) {
         if self.state.is_over() || self.is_suspended() {
             return;
         }
-        let error = Error::ConnectionBroken(broken);
+        let error = Error::ConnectionBroken(why);
         log::debug!("{error}");
-        self.finish(&error);
+        self.suspend(&error);
         // What was called not sent must not be sent after all.
         self.out = Output::default();
     }

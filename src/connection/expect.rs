@@ -1,6 +1,7 @@
 //! Replies that the broker owes.
 
 use crate::connection::request::Call;
+use crate::types::ids::PromiseNumber;
 
 /// A reply that the broker owes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub(crate) enum Expect {
     /// Of a consumer that ends.
     CancelOk,
     /// Of a consumer that another, with a new prefetch, has replaced; the last one settles `basic_qos`'s promise.
-    Replaced(Option<u64>),
+    Replaced(Option<PromiseNumber>),
     /// For `basic_recover`'s promise.
-    RecoverOk(u64),
+    RecoverOk(PromiseNumber),
 }

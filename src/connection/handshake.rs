@@ -22,6 +22,7 @@ use crate::connection::heartbeat::Heartbeat;
 use crate::connection::state::State;
 use crate::connection::violation::Violation;
 use crate::types::error::Error;
+use crate::types::ids::PromiseNumber;
 use crate::types::reply::Reply;
 use crate::types::results::{Connected, Outcome};
 use crate::wire::{
@@ -35,7 +36,7 @@ pub(super) const FRAME_MAX: u32 = 131_072;
 
 impl Connection {
     /// Begins to close; `close` is the promise of the end.
-    pub(crate) fn close(&mut self, close: u64) {
+    pub(crate) fn close(&mut self, close: PromiseNumber) {
         match self.state {
             State::Open => {
                 // Nothing may follow.
@@ -54,9 +55,9 @@ impl Connection {
             // Nothing is open yet that would have to be closed in order.
             State::Suspended | State::Start | State::Tune | State::Opening | State::Recovering => {
                 self.end(&Error::Closed);
-                self.settled(close, Ok(Outcome::Done));
+                self.resolve(close, Ok(Outcome::Done));
             }
-            State::Over => self.settled(close, Err(Error::Closed)),
+            State::Over => self.resolve(close, Err(Error::Closed)),
         }
     }
 
@@ -94,7 +95,7 @@ impl Connection {
                 )
             }
         };
-        self.finish(&Error::UnsupportedProtocol(text));
+        self.suspend(&Error::UnsupportedProtocol(text));
         false
     }
 
@@ -116,7 +117,7 @@ impl Connection {
                 let closes = std::mem::take(&mut self.closes);
                 self.end(&Error::Closed);
                 for close in closes {
-                    self.settled(close, Ok(Outcome::Done));
+                    self.resolve(close, Ok(Outcome::Done));
                 }
                 Ok(())
             }
@@ -135,7 +136,7 @@ impl Connection {
             }
             (_, Method::ConnectionUpdateSecretOk(_)) if !self.secrets.is_empty() => {
                 if let Some(promise) = self.secrets.pop_front() {
-                    self.settled(promise, Ok(Outcome::Done));
+                    self.resolve(promise, Ok(Outcome::Done));
                 }
                 Ok(())
             }
@@ -160,7 +161,7 @@ impl Connection {
             Some(connect) => {
                 self.state.become_(State::Open);
                 self.retry = self.config.recovers;
-                self.settled(connect, Ok(Outcome::Connected(connected)));
+                self.resolve(connect, Ok(Outcome::Connected(connected)));
                 self.serve_early();
             }
             None => self.begin_replay(),
@@ -171,7 +172,7 @@ impl Connection {
         let (major, minor) = (start.version_major, start.version_minor);
         if (major, minor) != (0, 9) {
             let text = format!("the peer speaks AMQP {major}-{minor}, this client AMQP 0-9-1");
-            self.finish(&Error::UnsupportedProtocol(text));
+            self.suspend(&Error::UnsupportedProtocol(text));
             return Ok(());
         }
         let server_properties =
@@ -185,7 +186,7 @@ impl Connection {
             let names: Vec<_> = mechanisms.iter().map(|known| known.name()).collect();
             // The socket is closed without a word, as AMQP asks for.
             let offered = &start.mechanisms[..start.mechanisms.len().min(255)];
-            self.finish(&Error::NoMechanism {
+            self.suspend(&Error::NoMechanism {
                 offered: String::from_utf8_lossy(offered).into_owned(),
                 allowed: names.join(" "),
             });
@@ -218,7 +219,7 @@ impl Connection {
             .check_encodable()
             .and_then(|()| write_method(self.out.tail(), 0, &ok));
         self.state.become_(State::Tune);
-        self.finish_or_give_up(written)
+        self.commit_login(written)
     }
 
     fn tune(&mut self, tune: &ConnectionTune, now: Instant) -> Result<(), Violation> {
@@ -263,11 +264,11 @@ impl Connection {
             .and_then(|()| write_method(self.out.tail(), 0, &open));
         self.heartbeat.start(heartbeat, now);
         self.state.become_(State::Opening);
-        self.finish_or_give_up(written)
+        self.commit_login(written)
     }
 
     /// Ends the login if the user's own words do not fit into it.
-    fn finish_or_give_up(
+    fn commit_login(
         &mut self,
         written: Result<(), crate::wire::EncodeError>,
     ) -> Result<(), Violation> {
@@ -281,7 +282,12 @@ impl Connection {
     }
 
     /// Tells the broker a new secret; later logins use it as well.
-    pub(crate) fn update_secret(&mut self, promise: u64, secret: String, reason: &ShortStr) {
+    pub(crate) fn update_secret(
+        &mut self,
+        promise: PromiseNumber,
+        secret: String,
+        reason: &ShortStr,
+    ) {
         let update = ConnectionUpdateSecret {
             new_secret: secret.as_bytes(),
             reason: reason.as_bytes(),
@@ -294,15 +300,15 @@ impl Connection {
             if let Err(error) = written {
                 out.truncate(mark);
                 let error = Error::InvalidArgument(error.to_string());
-                return self.settled(promise, Err(error));
+                return self.resolve(promise, Err(error));
             }
             self.out.commit();
             self.secrets.push_back(promise);
         } else if matches!(self.state, State::Closing | State::Over) {
-            self.settled(promise, Err(Error::Closed));
+            self.resolve(promise, Err(Error::Closed));
         } else {
             // The login, which is yet to come, tells it.
-            self.settled(promise, Ok(Outcome::Done));
+            self.resolve(promise, Ok(Outcome::Done));
         }
         self.config.login.password = secret;
     }
@@ -321,10 +327,10 @@ impl Connection {
         if self.state.is_closing() && matches!(error, Error::ConnectionForced(_)) {
             // An operator was faster: it is closed in order, as was asked for.
             for close in std::mem::take(&mut self.closes) {
-                self.settled(close, Ok(Outcome::Done));
+                self.resolve(close, Ok(Outcome::Done));
             }
         }
-        self.finish(&error);
+        self.suspend(&error);
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) use event::Event;
 #[cfg(any(test, fuzzing))]
 pub(crate) use incoming::input::read_in_pieces;
 pub(crate) use publish::output::{Output, SLICES};
-pub(crate) use request::{Request, Sending};
+pub(crate) use request::{Request, RpcRequest};
 
 use crate::connection::channel::PUBLISHER;
 use crate::connection::channels::Channels;
@@ -83,10 +83,11 @@ use crate::connection::publish::publisher::Publisher;
 use crate::connection::recovery::blame::Blame;
 use crate::connection::recovery::replay::Replay;
 use crate::connection::recovery::topology::Topology;
-use crate::connection::rpc::UnderWay;
+use crate::connection::rpc::OpenRpc;
 use crate::connection::state::State;
 use crate::connection::violation::Violation;
 use crate::types::error::{Disconnect, Error, Result};
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::Delivery;
 use crate::types::reply::Reply;
 use crate::types::results::{Connected, Outcome};
@@ -102,9 +103,9 @@ pub(crate) struct Connection {
     return_work: usize,
     state: State,
     /// The promise of the opening, until it is open.
-    connect: Option<u64>,
+    connect: Option<PromiseNumber>,
     /// Promises of the closing, while that takes.
-    closes: Vec<u64>,
+    closes: Vec<PromiseNumber>,
     /// Whether there would be another socket after this one.
     retry: bool,
     /// Why there is no socket, while there is none.
@@ -119,11 +120,11 @@ pub(crate) struct Connection {
     channels: Channels,
     publisher: Publisher,
     /// The channel of each consumer, by its promise.
-    consumers: HashMap<u64, u16>,
+    consumers: HashMap<PromiseNumber, ChannelId>,
     /// What their gates hold back.
     gates: Account,
     /// Requests that wait for a channel, or for the connection to open, by their promises: first come, first served.
-    waiting: BTreeMap<u64, Request>,
+    waiting: BTreeMap<PromiseNumber, Request>,
     /// Publishes that wait for the connection to open.
     early: VecDeque<EarlyPublish>,
     /// Bytes of this process that they take.
@@ -136,9 +137,9 @@ pub(crate) struct Connection {
     /// While the broker takes no messages.
     blocked: Option<Blocked>,
     /// Promises of `update_secret`, oldest first.
-    secrets: VecDeque<u64>,
+    secrets: VecDeque<PromiseNumber>,
     /// Calls to other programs, by when they are given up, and their promises.
-    calls: BTreeMap<(Instant, u64), UnderWay>,
+    rpcs: BTreeMap<(Instant, PromiseNumber), OpenRpc>,
     /// What the client has declared.
     topology: Topology,
     /// The making anew of all that was there before a loss.
@@ -156,7 +157,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A connection whose protocol header is ready to be written; `connect` is the promise of its opening.
-    pub(crate) fn new(connect: u64, config: Config) -> Self {
+    pub(crate) fn new(connect: PromiseNumber, config: Config) -> Self {
         let mut out = Output::default();
         out.tail().extend_from_slice(PROTOCOL_HEADER);
         Self {
@@ -173,7 +174,7 @@ impl Connection {
             has_got_on: false,
             suspended: Default::default(),
             secrets: Default::default(),
-            calls: Default::default(),
+            rpcs: Default::default(),
             input: Input::default(),
             memory: Memory::default(),
             out,
@@ -194,8 +195,8 @@ impl Connection {
         }
     }
 
-    fn settled(&mut self, number: u64, result: Result<Outcome>) {
-        self.events.push_back(Event::Resolved(number, result));
+    fn resolve(&mut self, promise: PromiseNumber, result: Result<Outcome>) {
+        self.events.push_back(Event::Resolved(promise, result));
     }
 
     /// Where the socket is to be read into, in this order; then call [`handle_read`](Self::handle_read).
@@ -236,11 +237,11 @@ impl Connection {
             match input.next(self.frame_max)? {
                 Next::Frame(frame) => self.handle_frame(frame, now)?,
                 Next::Large(head) => match self.body_room(&head)? {
-                    Some(body) => input.go_straight(head, body),
+                    Some(body) => input.read_directly(head, body),
                     None => break,
                 },
-                Next::Straight(_) if self.state.is_closing() => {}
-                Next::Straight(frame) => self.handle_body(frame.channel, frame.body, frame.size)?,
+                Next::Direct(_) if self.state.is_closing() => {}
+                Next::Direct(frame) => self.handle_body(frame.channel, frame.body, frame.size)?,
                 Next::Incomplete => break,
             }
         }
@@ -264,14 +265,14 @@ impl Connection {
             FRAME_METHOD => {
                 if let Some(deliver) = BasicDeliver::decode(payload) {
                     return self
-                        .begin_delivery(channel, &deliver)
+                        .begin_delivery(ChannelId(channel), &deliver)
                         .map_err(|violation| violation.of((60, 60)));
                 }
                 let method = Method::decode(payload)?;
-                self.handle_method(channel, &method)
+                self.handle_method(ChannelId(channel), &method)
                     .map_err(|violation| violation.of(method.id()))
             }
-            FRAME_HEADER | FRAME_BODY => self.handle_content(channel, kind, payload),
+            FRAME_HEADER | FRAME_BODY => self.handle_content(ChannelId(channel), kind, payload),
             FRAME_HEARTBEAT => Ok(()),
             _ => Err(Violation::new(
                 reply_code::FRAME_ERROR,
@@ -281,9 +282,9 @@ impl Connection {
     }
 
     /// A method on a channel.
-    fn handle_method(&mut self, number: u16, method: &Method<'_>) -> Result<(), Violation> {
-        let channel = self.channels.for_method(number, || method.name())?;
-        let is_publisher = number == PUBLISHER;
+    fn handle_method(&mut self, id: ChannelId, method: &Method<'_>) -> Result<(), Violation> {
+        let channel = self.channels.for_method(id, || method.name())?;
+        let is_publisher = id == PUBLISHER;
         match method {
             Method::BasicReturn(returned) if is_publisher || channel.takes_replies => {
                 let message = Kind::returned(returned, &mut self.memory.arena);
@@ -291,7 +292,7 @@ impl Connection {
                 Ok(())
             }
             Method::BasicGetOk(ok) if channel.expect.contains(&Expect::Get) => {
-                let origin = self.config.origin(number, channel.epoch, ok.delivery_tag);
+                let origin = self.config.origin(id, channel.epoch, ok.delivery_tag);
                 let message = Kind::got(ok, origin, &mut self.memory);
                 channel.incoming = Some(Incoming::new(message));
                 Ok(())
@@ -309,13 +310,13 @@ impl Connection {
                     close.class_id,
                     close.method_id,
                 );
-                self.channel_closed(number, Error::from_reply(reply));
+                self.channel_closed(id, Error::from_reply(reply));
                 Ok(())
             }
             Method::ChannelFlow(flow) => {
                 let _ = write_method(
                     self.out.tail(),
-                    number,
+                    id.0,
                     &ChannelFlowOk {
                         active: flow.active,
                     },
@@ -324,22 +325,22 @@ impl Connection {
                 Ok(())
             }
             Method::BasicCancel(cancel) => {
-                self.cancelled_by_broker(number, cancel.consumer_tag);
+                self.cancelled_by_broker(id, cancel.consumer_tag);
                 Ok(())
             }
             Method::BasicConsumeOk(ok) => {
-                self.consume_ok(number, ok.consumer_tag);
+                self.consume_ok(id, ok.consumer_tag);
                 self.fail_hopeless();
                 Ok(())
             }
-            method => self.handle_reply(number, method),
+            method => self.handle_reply(id, method),
         }
     }
 
     /// Call when the time that [`poll_timeout`](Self::poll_timeout) gave has come.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
-        self.expire_calls();
+        self.expire_rpcs();
         self.expire_blocked();
         self.retry_replay();
         if self.blame.is_careful() {
@@ -354,7 +355,7 @@ impl Connection {
                 self.out.commit();
                 self.heartbeat.sent(now);
             }
-            Due::GiveUp(silence) => self.handle_disconnect(Disconnect::BrokerSilent(silence)),
+            Due::GiveUp(silence) => self.disconnected(Disconnect::BrokerSilent(silence)),
         }
     }
 
@@ -378,7 +379,7 @@ impl Connection {
     /// The same, without heartbeats: what ends, or goes on, by itself.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let timers = [
-            self.calls.keys().next().map(|&(deadline, _)| deadline),
+            self.rpcs.keys().next().map(|&(deadline, _)| deadline),
             self.blocked_deadline(),
             self.retry_at(),
             self.turn_ends_at(),
@@ -451,7 +452,7 @@ impl Connection {
             ("waiting", !self.waiting.is_empty()),
             ("early", !self.early.is_empty()),
             ("secrets", !self.secrets.is_empty()),
-            ("calls", !self.calls.is_empty()),
+            ("rpcs", !self.rpcs.is_empty()),
             ("suspended", !self.suspended.is_empty()),
             ("events", !self.events.is_empty()),
             ("gates", !self.gates.is_empty()),

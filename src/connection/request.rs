@@ -31,12 +31,12 @@ pub(crate) enum Request {
     Get(Get),
     Consume(ConsumeMulti),
     /// A message to another program, for a reply.
-    Send(Box<Sending>),
+    Rpc(Box<RpcRequest>),
 }
 
 /// A call to another program.
 #[derive(Debug, Clone)]
-pub(crate) struct Sending {
+pub(crate) struct RpcRequest {
     pub(crate) exchange: ShortStr,
     pub(crate) routing_key: ShortStr,
     pub(crate) message: Message,
@@ -88,7 +88,7 @@ impl Call {
 impl Request {
     /// Whether it is one method out, one method in.
     pub(crate) fn is_call(&self) -> bool {
-        !matches!(self, Self::Get(_) | Self::Consume(_) | Self::Send(_))
+        !matches!(self, Self::Get(_) | Self::Consume(_) | Self::Rpc(_))
     }
 
     /// Refuses what would hit something else than was meant.
@@ -149,7 +149,7 @@ impl Request {
             | Self::ExchangeDelete(_)
             | Self::Get(_)
             | Self::Consume(_)
-            | Self::Send(_) => false,
+            | Self::Rpc(_) => false,
         }
     }
 
@@ -166,7 +166,7 @@ impl Request {
             Self::QueueDelete(_) => wire::QueueDelete::ID,
             Self::QueueUnbind(_) => wire::QueueUnbind::ID,
             Self::Consume(_) => wire::BasicConsume::ID,
-            Self::Send(_) => wire::BasicPublish::ID,
+            Self::Rpc(_) => wire::BasicPublish::ID,
             Self::Get(_) => wire::BasicGet::ID,
         }
     }

@@ -10,6 +10,7 @@ use crate::connection::recovery::step::Item;
 use crate::connection::request::{Call, Request};
 use crate::connection::violation::Violation;
 use crate::types::error::{Error, Result};
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::requests::{ConsumeMulti, Get};
 use crate::types::results::Outcome;
 use crate::wire::{
@@ -25,15 +26,15 @@ const CALLS_PER_CHANNEL: usize = 64;
 
 impl Connection {
     /// Does what the user asked for, now or when its turn comes; an event settles its promise.
-    pub(crate) fn request(&mut self, number: u64, request: Request) {
+    pub(crate) fn request(&mut self, promise: PromiseNumber, request: Request) {
         if let Err(error) = request.check() {
-            return self.settled(number, Err(error));
+            return self.resolve(promise, Err(error));
         }
         if self.state.is_over() {
-            return self.settled(number, Err(Error::Closed));
+            return self.resolve(promise, Err(Error::Closed));
         }
-        self.note_deadline(number, &request);
-        self.waiting.insert(number, request);
+        self.note_deadline(promise, &request);
+        self.waiting.insert(promise, request);
         if self.blame.is_careful() {
             return self.go_on_carefully();
         }
@@ -43,17 +44,17 @@ impl Connection {
     /// Hands channels to those who wait for one.
     pub(super) fn serve_waiting(&mut self) {
         if self.state.is_open() {
-            self.serve_before(u64::MAX);
+            self.serve_before(PromiseNumber(u64::MAX));
             self.fail_hopeless();
         }
     }
 
     /// Hands channels to those who asked before that promise.
-    pub(crate) fn serve_before(&mut self, promise: u64) {
+    pub(crate) fn serve_before(&mut self, younger: PromiseNumber) {
         while self
             .waiting
             .first_key_value()
-            .is_some_and(|(number, _)| *number < promise)
+            .is_some_and(|(&promise, _)| promise < younger)
         {
             if !self.may_serve_next() {
                 return;
@@ -61,8 +62,8 @@ impl Connection {
             let Some((channel, is_new)) = self.channel_for_next() else {
                 return;
             };
-            if let Some((number, request)) = self.waiting.pop_first() {
-                self.start(number, request, channel, is_new);
+            if let Some((promise, request)) = self.waiting.pop_first() {
+                self.start(promise, request, channel, is_new);
             }
         }
     }
@@ -70,11 +71,11 @@ impl Connection {
     /// Whether the next one that waits may have been the death of a connection, and has to wait.
     fn may_serve_next(&mut self) -> bool {
         let next = self.waiting.first_key_value();
-        next.is_none_or(|(&number, _)| self.blame.may_start(|| Item::Promise(number)))
+        next.is_none_or(|(&promise, _)| self.blame.may_start(|| Item::Promise(promise)))
     }
 
     /// A channel for the next one that waits: its own; or, for a call, one with few calls under way.
-    fn channel_for_next(&mut self) -> Option<(u16, bool)> {
+    fn channel_for_next(&mut self) -> Option<(ChannelId, bool)> {
         let (_, next) = self.waiting.first_key_value()?;
         if !next.is_call() {
             return self.channels.acquire();
@@ -102,15 +103,21 @@ impl Connection {
     }
 
     /// Puts a request on its channel.
-    pub(super) fn start(&mut self, number: u64, request: Request, channel: u16, is_new: bool) {
+    pub(super) fn start(
+        &mut self,
+        promise: PromiseNumber,
+        request: Request,
+        channel: ChannelId,
+        is_new: bool,
+    ) {
         let out = self.out.tail();
         let mark = out.len();
         if is_new {
             // It has no field that could be too long.
-            let _ = write_method(out, channel, &ChannelOpen::default());
+            let _ = write_method(out, channel.0, &ChannelOpen::default());
         }
-        self.blame.note_start(self.now, || Item::Promise(number));
-        match self.start_on(number, request, channel) {
+        self.blame.note_start(self.now, || Item::Promise(promise));
+        match self.start_on(promise, request, channel) {
             Ok(()) => self.out.commit(),
             Err(error) => {
                 self.out.tail().truncate(mark);
@@ -119,23 +126,28 @@ impl Connection {
                 } else if self.channels.is_idle(channel) {
                     self.channels.put_back(channel);
                 }
-                self.settled(number, Err(error));
+                self.resolve(promise, Err(error));
             }
         }
     }
 
-    fn start_on(&mut self, number: u64, mut request: Request, channel: u16) -> Result<()> {
+    fn start_on(
+        &mut self,
+        promise: PromiseNumber,
+        mut request: Request,
+        channel: ChannelId,
+    ) -> Result<()> {
         self.topology.follow(&mut request);
         match request {
-            Request::Get(get) => self.start_get(number, &get, channel),
+            Request::Get(get) => self.start_get(promise, &get, channel),
             Request::Consume(consume) => self
-                .start_consumer(Consumer::new(number, consume), channel)
+                .start_consumer(Consumer::new(promise, consume), channel)
                 .map_err(|failure| failure.1),
-            Request::Send(sending) => self.start_sending(number, *sending, channel),
+            Request::Rpc(sending) => self.start_rpc(promise, *sending, channel),
             request => {
                 let call = self.write_call(&request, channel)?;
                 let calling = Calling {
-                    promise: number,
+                    promise: promise,
                     request,
                 };
                 self.channels.push_call(channel, calling, call);
@@ -145,29 +157,29 @@ impl Connection {
     }
 
     /// Writes a request that has one method as its reply.
-    pub(super) fn write_call(&mut self, request: &Request, channel: u16) -> Result<Call> {
+    pub(super) fn write_call(&mut self, request: &Request, channel: ChannelId) -> Result<Call> {
         let invalid = |error: EncodeError| Error::InvalidArgument(error.to_string());
         let out = self.out.tail();
         let mark = out.len();
         let mut target = Target {
             out: &mut *out,
-            channel,
+            channel: channel.0,
         };
         let Some(call) = request.encode(&mut target).map_err(invalid)? else {
-            return Err(Error::NotConnected);
+            return Err(Error::bug("a request has no method of its own"));
         };
         check_frame(out, mark, self.frame_max).map_err(invalid)?;
         Ok(call)
     }
 
-    fn start_get(&mut self, promise: u64, get: &Get, channel: u16) -> Result<()> {
+    fn start_get(&mut self, promise: PromiseNumber, get: &Get, channel: ChannelId) -> Result<()> {
         let no_ack = get.no_ack;
         let method = BasicGet {
             queue: get.queue.as_bytes(),
             no_ack,
             ..Default::default()
         };
-        write_method(self.out.tail(), channel, &method)
+        write_method(self.out.tail(), channel.0, &method)
             .map_err(|error| Error::InvalidArgument(error.to_string()))?;
         self.occupy(channel, Role::Get { promise, no_ack }, [Expect::Get]);
         Ok(())
@@ -176,35 +188,35 @@ impl Connection {
     /// Gives a channel to what goes on there from now on, and notes the replies that the broker owes.
     pub(super) fn occupy(
         &mut self,
-        channel: u16,
+        channel: ChannelId,
         role: Role,
         expect: impl IntoIterator<Item = Expect>,
     ) {
-        if let Some(channel) = self.channels.get_mut(channel) {
+        if let Some(channel) = self.channels.known(channel) {
             channel.role = role;
             channel.expect.extend(expect);
         }
     }
 
     /// Back into the pool once nothing keeps it.
-    pub(crate) fn release_if_settled(&mut self, number: u16) {
+    pub(crate) fn release_if_settled(&mut self, id: ChannelId) {
         let done = |channel: &Channel| {
             matches!(channel.role, Role::Settling) && channel.unsettled.is_empty()
         };
-        if self.channels.get(number).is_some_and(done) {
-            self.release(number);
+        if self.channels.get(id).is_some_and(done) {
+            self.release(id);
         }
     }
 
-    pub(crate) fn release(&mut self, number: u16) {
-        self.channels.put_back(number);
+    pub(crate) fn release(&mut self, id: ChannelId) {
+        self.channels.put_back(id);
         self.serve_waiting();
     }
 
     /// A method that should be the answer to something.
     pub(crate) fn handle_reply(
         &mut self,
-        number: u16,
+        id: ChannelId,
         method: &Method<'_>,
     ) -> Result<(), Violation> {
         let unexpected = || {
@@ -213,7 +225,7 @@ impl Connection {
                 format!("{}, which nobody asked for", method.name()),
             )
         };
-        let channel = self.channels.get_mut(number).ok_or_else(unexpected)?;
+        let channel = self.channels.get_mut(id).ok_or_else(unexpected)?;
         let fits = |expect: &Expect| match (expect, method) {
             (Expect::OpenOk, Method::ChannelOpenOk(_))
             | (Expect::SelectOk, Method::ConfirmSelectOk(_))
@@ -238,26 +250,26 @@ impl Connection {
                         self.topology.note(calling.request, &outcome);
                     }
                     if is_last {
-                        self.channels.put_back(number);
+                        self.channels.put_back(id);
                     }
                     self.serve_waiting();
-                    self.settled(calling.promise, Ok(outcome));
+                    self.resolve(calling.promise, Ok(outcome));
                 }
             }
             (Expect::Call(call), Role::Replay(_)) => {
                 let outcome = call.outcome(method).ok_or_else(unexpected)?;
-                self.replayed(number, outcome);
+                self.replayed(id, outcome);
             }
             (Expect::Get, &mut Role::Get { promise, .. }) => {
                 self.has_got_on = true;
-                self.release(number);
-                self.settled(promise, Ok(Outcome::Got(None)));
+                self.release(id);
+                self.resolve(promise, Ok(Outcome::Got(None)));
             }
             (Expect::QosOk, Role::Publisher) => self.fence_passed(),
-            (Expect::QosOk, _) => self.call_fence_passed(number),
-            (Expect::CancelOk, _) => self.cancel_ok(number),
-            (Expect::RecoverOk(promise), _) => self.settled(promise, Ok(Outcome::Done)),
-            (Expect::Replaced(last), _) => self.replaced(number, last),
+            (Expect::QosOk, _) => self.rpc_fence_passed(id),
+            (Expect::CancelOk, _) => self.cancel_ok(id),
+            (Expect::RecoverOk(promise), _) => self.resolve(promise, Ok(Outcome::Done)),
+            (Expect::Replaced(last), _) => self.replaced(id, last),
             _ => {}
         }
         self.fail_hopeless();
@@ -266,16 +278,16 @@ impl Connection {
 
     /// Those who wait for a channel.
     pub(super) fn fail_waiting(&mut self, error: &Error) {
-        for (number, request) in std::mem::take(&mut self.waiting) {
-            if let Request::Send(sending) = request {
-                self.calls.remove(&(sending.deadline, number));
+        for (promise, request) in std::mem::take(&mut self.waiting) {
+            if let Request::Rpc(sending) = request {
+                self.rpcs.remove(&(sending.deadline, promise));
             }
-            self.settled(number, Err(error.clone()));
+            self.resolve(promise, Err(error.clone()));
         }
     }
 
     /// A consumer that has not got its channel yet.
-    pub(super) fn waiting_consumer(&mut self, promise: u64) -> Option<&mut ConsumeMulti> {
+    pub(super) fn waiting_consumer(&mut self, promise: PromiseNumber) -> Option<&mut ConsumeMulti> {
         match self.waiting.get_mut(&promise)? {
             Request::Consume(consume) => Some(consume),
             _ => None,

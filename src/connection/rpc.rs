@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::connection::Connection;
 use crate::connection::channel::Role;
 use crate::connection::expect::Expect;
-use crate::connection::request::{Request, Sending};
+use crate::connection::request::{Request, RpcRequest};
 use crate::types::error::{Error, Result};
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::{Delivery, Response, Returned};
 use crate::types::results::Outcome;
 use crate::wire::{BasicConsume, BasicQos, write_method};
@@ -23,22 +24,22 @@ const REPLY_TAG: &str = "puka-reply";
 
 /// A call that is not over.
 #[derive(Debug)]
-pub(crate) struct UnderWay {
+pub(crate) struct OpenRpc {
     /// How long it may take.
     timeout: Duration,
     /// The channel that it went by; none: it waits for one.
-    channel: Option<u16>,
+    channel: Option<ChannelId>,
 }
 
 impl Connection {
-    pub(crate) fn start_sending(
+    pub(crate) fn start_rpc(
         &mut self,
-        promise: u64,
-        sending: Sending,
-        number: u16,
+        promise: PromiseNumber,
+        sending: RpcRequest,
+        id: ChannelId,
     ) -> Result<()> {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return Err(Error::NotConnected);
+        let Some(channel) = self.channels.known(id) else {
+            return Err(Error::bug("a request goes by a closed channel"));
         };
         if !channel.takes_replies {
             let consume = BasicConsume {
@@ -48,9 +49,9 @@ impl Connection {
                 no_wait: true,
                 ..Default::default()
             };
-            let _ = write_method(self.out.tail(), number, &consume);
+            let _ = write_method(self.out.tail(), id.0, &consume);
         }
-        let Sending {
+        let RpcRequest {
             exchange,
             routing_key,
             message,
@@ -60,44 +61,44 @@ impl Connection {
         let mut message = message.mandatory(true);
         message.properties.set_reply_to(REPLY_TO);
         message.properties.set_correlation_id(&promise.to_string());
-        if let Err(error) = self.write_message(number, &exchange, &routing_key, message) {
-            self.calls.remove(&(deadline, promise));
+        if let Err(error) = self.write_message(id, &exchange, &routing_key, message) {
+            self.rpcs.remove(&(deadline, promise));
             return Err(error);
         }
-        if let Some(channel) = self.channels.get_mut(number) {
+        if let Some(channel) = self.channels.known(id) {
             channel.takes_replies = true;
         }
-        if let Some(call) = self.calls.get_mut(&(deadline, promise)) {
-            call.channel = Some(number);
+        if let Some(call) = self.rpcs.get_mut(&(deadline, promise)) {
+            call.channel = Some(id);
         }
-        let role = Role::Caller {
+        let role = Role::Rpc {
             promise,
             deadline,
             is_handled: false,
         };
-        self.occupy(number, role, []);
+        self.occupy(id, role, []);
         if self.blame.is_careful() {
-            self.write_call_fence(number);
+            self.write_rpc_fence(id);
         }
         Ok(())
     }
 
-    pub(crate) fn replied(&mut self, number: u16, delivery: Box<Delivery>) {
-        let id = delivery.properties.correlation_id();
-        match self.channels.get(number).map(|channel| &channel.role) {
-            Some(&Role::Caller {
+    pub(crate) fn replied(&mut self, id: ChannelId, delivery: Box<Delivery>) {
+        let correlation = delivery.properties.correlation_id();
+        match self.channels.get(id).map(|channel| &channel.role) {
+            Some(&Role::Rpc {
                 promise, deadline, ..
-            }) if id == Some(&promise.to_string()) => {
-                self.calls.remove(&(deadline, promise));
+            }) if correlation == Some(&promise.to_string()) => {
+                self.rpcs.remove(&(deadline, promise));
                 self.has_got_on = true;
-                self.release(number);
+                self.release(id);
                 let response = Response {
                     body: delivery.body,
                     properties: delivery.properties,
                 };
-                self.settled(promise, Ok(Outcome::Response(Box::new(response))));
+                self.resolve(promise, Ok(Outcome::Response(Box::new(response))));
             }
-            Some(Role::Caller { .. }) if id.is_none() => log::warn!(
+            Some(Role::Rpc { .. }) if correlation.is_none() => log::warn!(
                 "a reply has no correlation_id, and is dropped: who replies must set the request's"
             ),
             _ => {
@@ -107,56 +108,56 @@ impl Connection {
     }
 
     /// Nobody took the request.
-    pub(crate) fn call_returned(&mut self, number: u16, returned: Box<Returned>) {
-        let id = returned.properties.correlation_id();
-        match self.channels.get(number).map(|channel| &channel.role) {
-            Some(&Role::Caller {
+    pub(crate) fn rpc_returned(&mut self, id: ChannelId, returned: Box<Returned>) {
+        let correlation = returned.properties.correlation_id();
+        match self.channels.get(id).map(|channel| &channel.role) {
+            Some(&Role::Rpc {
                 promise, deadline, ..
-            }) if id == Some(&promise.to_string()) => {
-                self.calls.remove(&(deadline, promise));
-                self.release(number);
-                self.settled(promise, Err(Error::NoRoute(returned)));
+            }) if correlation == Some(&promise.to_string()) => {
+                self.rpcs.remove(&(deadline, promise));
+                self.release(id);
+                self.resolve(promise, Err(Error::NoRoute(returned)));
             }
             _ => log::debug!("the return of a request came too late, and is dropped"),
         }
     }
 
     /// Gives up the calls whose time is up. A thousand may be due at once: none is looked for.
-    pub(crate) fn expire_calls(&mut self) {
-        while let Some(entry) = self.calls.first_entry()
+    pub(crate) fn expire_rpcs(&mut self) {
+        while let Some(entry) = self.rpcs.first_entry()
             && entry.key().0 <= self.now
         {
-            let ((_, call), UnderWay { timeout, channel }) = entry.remove_entry();
+            let ((_, call), OpenRpc { timeout, channel }) = entry.remove_entry();
             match channel {
                 Some(channel) => self.fence_off(channel, call),
                 None => drop(self.waiting.remove(&call)),
             }
-            self.settled(call, Err(Error::NoReply(timeout)));
+            self.resolve(call, Err(Error::NoReply(timeout)));
         }
     }
 
     /// The broker may yet return the message of a call that was given up, or close the channel because of it: whoever
     /// had that channel next would be hit. So it is free again when the broker has answered something that came after.
-    fn fence_off(&mut self, number: u16, promise: u64) {
-        self.occupy(number, Role::Expired { promise }, []);
-        self.write_call_fence(number);
+    fn fence_off(&mut self, id: ChannelId, promise: PromiseNumber) {
+        self.occupy(id, Role::ExpiredRpc { promise }, []);
+        self.write_rpc_fence(id);
     }
 
     /// Asks the broker to say when it has handled what has gone by that channel.
-    fn write_call_fence(&mut self, number: u16) {
-        if let Some(channel) = self.channels.get_mut(number) {
+    fn write_rpc_fence(&mut self, id: ChannelId) {
+        if let Some(channel) = self.channels.known(id) {
             channel.expect.push_back(Expect::QosOk);
         }
         // Nothing may follow connection.close.
         if self.state.is_up() {
-            let _ = write_method(self.out.tail(), number, &BasicQos::default());
+            let _ = write_method(self.out.tail(), id.0, &BasicQos::default());
             self.out.commit();
         }
     }
 
     /// The broker has handled what came before the fence.
-    pub(crate) fn call_fence_passed(&mut self, number: u16) {
-        let Some(channel) = self.channels.get_mut(number) else {
+    pub(crate) fn rpc_fence_passed(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.known(id) else {
             return;
         };
         // Its answer may come after the reply to an earlier call.
@@ -164,20 +165,20 @@ impl Connection {
             return;
         }
         match &mut channel.role {
-            Role::Caller { is_handled, .. } => *is_handled = true,
-            Role::Expired { .. } => self.release(number),
+            Role::Rpc { is_handled, .. } => *is_handled = true,
+            Role::ExpiredRpc { .. } => self.release(id),
             _ => {}
         }
     }
 
     /// Notes when a call is given up.
-    pub(crate) fn note_deadline(&mut self, promise: u64, request: &Request) {
-        if let Request::Send(sending) = request {
-            let under_way = UnderWay {
+    pub(crate) fn note_deadline(&mut self, promise: PromiseNumber, request: &Request) {
+        if let Request::Rpc(sending) = request {
+            let open = OpenRpc {
                 timeout: sending.timeout,
                 channel: None,
             };
-            self.calls.insert((sending.deadline, promise), under_way);
+            self.rpcs.insert((sending.deadline, promise), open);
         }
     }
 }

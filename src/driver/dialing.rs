@@ -66,7 +66,7 @@ impl<C> Driver<C> {
                     // A stream of the program's own cannot be had again.
                     recovers: self.options.recovery.is_some() && !is_given,
                 };
-                self.connection = Some(Connection::new(promise.number(), config));
+                self.connection = Some(Connection::new(promise.number, config));
                 self.last_error = None;
                 return true;
             }
@@ -239,7 +239,7 @@ impl<C> Driver<C> {
 
     fn give_up(&mut self, error: &Error) {
         if let Some(connection) = &mut self.connection {
-            connection.give_up(error);
+            connection.end(error);
         }
         self.collect();
     }

@@ -158,7 +158,7 @@ impl<C> Driver<C> {
         let promise = self.promises.single();
         match &mut self.connection {
             Some(connection) => {
-                connection.close(promise.number());
+                connection.close(promise.number);
                 let limit = self.options.connect_timeout_or_default();
                 self.deadline.get_or_insert_with(|| Deadline {
                     at: after(self.world.now(), limit),
@@ -180,7 +180,7 @@ impl<C> Driver<C> {
     }
 
     /// A promise of one result, for what the connection is told to do in `ask`.
-    pub(crate) fn ask(&mut self, ask: impl FnOnce(&mut Connection, u64)) -> PromiseId {
+    pub(crate) fn ask(&mut self, ask: impl FnOnce(&mut Connection, PromiseNumber)) -> PromiseId {
         let promise = self.promises.single();
         self.tell(promise, ask);
         promise
@@ -202,10 +202,10 @@ impl<C> Driver<C> {
         promise
     }
 
-    fn tell(&mut self, promise: PromiseId, ask: impl FnOnce(&mut Connection, u64)) {
+    fn tell(&mut self, promise: PromiseId, ask: impl FnOnce(&mut Connection, PromiseNumber)) {
         match &mut self.connection {
             Some(connection) => {
-                ask(connection, promise.number());
+                ask(connection, promise.number);
                 self.collect();
             }
             None => self
@@ -223,7 +223,7 @@ impl<C> Driver<C> {
         let promise = self.promises.publish();
         match &mut self.connection {
             Some(connection) => {
-                connection.publish(promise.number(), exchange, routing_key, message);
+                connection.publish(promise.number, exchange, routing_key, message);
                 self.collect();
             }
             // Like every other publish that was surely not sent.
@@ -322,28 +322,25 @@ impl<C> Driver<C> {
             self.news += 1;
             match event {
                 Event::Published { first, last } => {
-                    self.promises
-                        .resolve_published(PromiseNumber(first), PromiseNumber(last));
+                    self.promises.resolve_published(first, last);
                 }
                 Event::Resolved(number, result) => {
                     if let Ok(Outcome::Connected(_)) = result {
                         self.dialer.note_up(self.world.now());
                     }
-                    self.promises.resolve(PromiseNumber(number), result);
+                    self.promises.resolve(number, result);
                 }
-                Event::Delivery(number, delivery) => {
-                    self.promises.deliver(PromiseNumber(number), delivery)
-                }
-                Event::Stale(number) => drop(self.promises.drop_deliveries(PromiseNumber(number))),
+                Event::Delivery(number, delivery) => self.promises.deliver(number, delivery),
+                Event::Stale(number) => drop(self.promises.drop_deliveries(number)),
                 Event::Unread {
                     consumer,
                     channel,
                     gone,
                 } => {
-                    let unread = self.promises.take_unread(PromiseNumber(consumer), &gone);
+                    let unread = self.promises.take_unread(consumer, &gone);
                     connection.give_back(channel, &unread);
                 }
-                Event::Changed(event) => {
+                Event::Notice(event) => {
                     if let ConnectionEvent::Restored(_) = event {
                         self.dialer.note_up(self.world.now());
                     }
@@ -441,7 +438,7 @@ impl<C> Driver<C> {
         };
         if let Some(connection) = &mut self.connection {
             connection.set_time(self.world.now());
-            connection.handle_disconnect(broken);
+            connection.disconnected(broken);
         }
         self.reactor.drop_socket();
         self.collect();

@@ -17,6 +17,7 @@ use super::Choices;
 use crate::connection::{Config, Connection, Event, Login, SLICES};
 use crate::types::client_options::{AuthMechanism, ClientOptions};
 use crate::types::error::{Disconnect, Error};
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::Delivery;
 use crate::types::recovery::Recovery;
 use crate::types::results::Outcome;
@@ -103,7 +104,7 @@ impl Session {
             now,
         };
         Self {
-            connection: Connection::new(1, config),
+            connection: Connection::new(PromiseNumber(1), config),
             now,
             promises: 1,
             open: BTreeSet::from([1]),
@@ -175,7 +176,7 @@ impl Session {
                 self.see_to_timers();
             }
             2 if kind & 0x80 == 0 => {
-                self.connection.handle_disconnect(Disconnect::Eof);
+                self.connection.disconnected(Disconnect::Eof);
                 self.written.clear();
             }
             _ => {
@@ -303,37 +304,40 @@ impl Session {
                 log.push(format!("{event:?}"));
             }
             match event {
-                Event::Resolved(promise, result) => {
+                Event::Resolved(PromiseNumber(promise), result) => {
                     self.settled(promise);
                     self.note(promise, result);
                 }
-                Event::Published { first, last } => {
+                Event::Published {
+                    first: PromiseNumber(first),
+                    last: PromiseNumber(last),
+                } => {
                     for promise in first..=last {
                         self.settled(promise);
                     }
                 }
-                Event::Delivery(promise, mut delivery) => {
+                Event::Delivery(PromiseNumber(promise), mut delivery) => {
                     assert!(self.open.contains(&promise), "{promise} is over");
                     let taken = std::mem::replace(&mut *delivery, Delivery::blank());
                     self.connection.recycle(delivery);
                     self.deliveries.push_back(taken);
                 }
-                Event::Stale(promise) => {
+                Event::Stale(PromiseNumber(promise)) => {
                     self.deliveries
                         .retain(|delivery| delivery.promise().number() != promise);
                 }
                 Event::Unread {
-                    consumer,
+                    consumer: PromiseNumber(consumer),
                     channel,
                     gone,
                 } => self.leave_unread(consumer, channel, &gone),
-                Event::Changed(_) => {}
+                Event::Notice(_) => {}
             }
         }
     }
 
     /// The program reads every other delivery.
-    fn leave_unread(&mut self, consumer: u64, channel: u16, gone: &[ShortStr]) {
+    fn leave_unread(&mut self, consumer: u64, channel: ChannelId, gone: &[ShortStr]) {
         let mut unread = Vec::new();
         self.deliveries.retain_mut(|delivery| {
             let origin = delivery.origin;
@@ -400,9 +404,9 @@ impl Session {
             !(self.is_honest && self.is_broken_off),
             "the broker has done nothing wrong"
         );
-        self.connection.handle_disconnect(Disconnect::Eof);
+        self.connection.disconnected(Disconnect::Eof);
         if self.connection.is_suspended() {
-            self.connection.give_up(&Error::Closed);
+            self.connection.end(&Error::Closed);
         }
         self.collect();
         assert!(self.connection.is_over());

@@ -116,7 +116,6 @@ impl fmt::Debug for PromiseNumber {
 
 /// Which channel of one connection; channel 0 is the connection's own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(dead_code)]
 pub(crate) struct ChannelId(pub(crate) u16);
 
 impl fmt::Display for ChannelId {

@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::types::ids::PromiseId;
+use crate::types::ids::{ChannelId, PromiseId};
 use crate::types::text::Printable;
 use crate::wire::{FieldTable, FieldValue, Properties, ShortStr};
 
@@ -199,7 +199,7 @@ pub struct Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) promise: PromiseId,
-    pub(crate) channel: u16,
+    pub(crate) channel: ChannelId,
     /// The channel's own number in this client's life: a channel number is used again, an epoch never.
     pub(crate) epoch: u64,
     pub(crate) tag: u64,
@@ -221,7 +221,7 @@ impl Delivery {
             message_count: 0,
             origin: Origin {
                 promise: PromiseId::NOBODYS,
-                channel: 0,
+                channel: ChannelId(0),
                 epoch: 0,
                 tag: 0,
                 no_ack: false,

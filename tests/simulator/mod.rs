@@ -31,6 +31,7 @@ use crate::ClientOptions;
 use crate::connection::{Config, Connection, Event, Login, SLICES};
 use crate::types::client_options::AuthMechanism;
 use crate::types::error::{Disconnect, Error};
+use crate::types::ids::PromiseNumber;
 use crate::types::recovery::Recovery;
 use broker::{Broker, Limits};
 use program::Program;
@@ -141,7 +142,7 @@ impl Simulation {
         }
         broker.add_queue(broker::MOODY);
         broker.connect();
-        let mut connection = Connection::new(1, config);
+        let mut connection = Connection::new(PromiseNumber(1), config);
         if rng.percent(60) {
             connection.limit_return_work(rng.below(8));
         }
@@ -330,7 +331,7 @@ impl Simulation {
             self.collect();
         }
         if self.to_client.is_empty() && self.broker.is_closed() && !self.connection.is_done() {
-            self.connection.handle_disconnect(Disconnect::Eof);
+            self.connection.disconnected(Disconnect::Eof);
             self.collect();
         }
         self.see_to_the_end();
@@ -367,7 +368,7 @@ impl Simulation {
         let through = self.rng.below(self.to_client.len() + 1);
         self.read(through);
         if !self.connection.is_done() {
-            self.connection.handle_disconnect(Disconnect::Eof);
+            self.connection.disconnected(Disconnect::Eof);
             self.collect();
         }
         if self.is_linked {
@@ -384,7 +385,7 @@ impl Simulation {
             let is_neutral = |error: &Error| error.reply().is_none_or(|reply| reply.code == 320);
             let error = self.connection.take_failure().filter(is_neutral);
             let error = error.unwrap_or(Error::Closed);
-            self.connection.give_up(&error);
+            self.connection.end(&error);
             self.collect();
             return;
         }
@@ -462,28 +463,31 @@ impl Simulation {
         while let Some(event) = self.connection.poll_event() {
             self.tell(|| format!("    {event:?}"));
             match event {
-                Event::Resolved(promise, result) => {
+                Event::Resolved(PromiseNumber(promise), result) => {
                     self.program.settled(promise, result, &mut self.broker);
                 }
-                Event::Published { first, last } => {
+                Event::Published {
+                    first: PromiseNumber(first),
+                    last: PromiseNumber(last),
+                } => {
                     for promise in first..=last {
                         let published = Ok(crate::types::results::Outcome::Published);
                         self.program.settled(promise, published, &mut self.broker);
                     }
                 }
-                Event::Delivery(promise, delivery) => {
+                Event::Delivery(PromiseNumber(promise), delivery) => {
                     self.program.delivered(promise, *delivery, &self.broker);
                 }
-                Event::Stale(consumer) => self.program.forget_unread(consumer),
+                Event::Stale(PromiseNumber(consumer)) => self.program.forget_unread(consumer),
                 Event::Unread {
-                    consumer,
+                    consumer: PromiseNumber(consumer),
                     channel,
                     gone,
                 } => {
                     let unread = self.program.give_back(consumer, &gone);
                     self.connection.give_back(channel, &unread);
                 }
-                Event::Changed(_) => {}
+                Event::Notice(_) => {}
             }
         }
     }

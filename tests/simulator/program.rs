@@ -8,8 +8,9 @@ use super::broker::{self, Broker, Fate, Key, SERVICE};
 use super::rng::Rng;
 use crate::connection::channel::Role;
 use crate::connection::consume::returning::WORK;
-use crate::connection::{Connection, Request, Sending, Settle};
+use crate::connection::{Connection, Request, RpcRequest, Settle};
 use crate::types::error::{Error, Result};
+use crate::types::ids::PromiseNumber;
 use crate::types::message::{Delivery, Message, Origin};
 use crate::types::requests::{
     Consume, ConsumeMulti, ExchangeDeclare, ExchangeDelete, Get, QueueBind, QueueDeclare,
@@ -119,7 +120,7 @@ impl Program {
     fn request(&mut self, connection: &mut Connection, what: String, request: Request) -> String {
         let told = format!("{} {what}", self.promises + 1);
         let promise = self.promise(Kind::Call(what));
-        connection.request(promise, request);
+        connection.request(PromiseNumber(promise), request);
         told
     }
 
@@ -260,7 +261,7 @@ impl Program {
                 let message = Message::new(body_of(id, 1))
                     .message_id(id.to_string())
                     .correlation_id(broker::DEADLY);
-                connection.publish(promise, "", "a", message);
+                connection.publish(PromiseNumber(promise), "", "a", message);
                 format!("{promise} basic.publish, deadly")
             }
         }
@@ -305,7 +306,7 @@ impl Program {
             let poisoned = rng.percent(30);
             message = message.expiration(if poisoned { "soon" } else { "1000" });
         }
-        connection.publish(promise, exchange, key, message);
+        connection.publish(PromiseNumber(promise), exchange, key, message);
         self.publishes += 1;
         format!(
             "{promise} basic.publish {exchange:?} {key:?}, {body} bytes, mandatory: {mandatory}"
@@ -327,7 +328,7 @@ impl Program {
             .no_ack(no_ack);
         let promise = self.promise(Kind::Consumer);
         self.consumers.push(promise);
-        connection.request(promise, Request::Consume(consume));
+        connection.request(PromiseNumber(promise), Request::Consume(consume));
         format!("{promise} basic.consume {queues:?}, prefetch {prefetch}, no_ack: {no_ack}")
     }
 
@@ -337,7 +338,7 @@ impl Program {
         let exchange = if rng.percent(20) { "missing" } else { "" };
         let (id, body) = (self.promises + 1, rng.below(200));
         let timeout = Duration::from_secs(rng.below(30) as u64);
-        let sending = Sending {
+        let sending = RpcRequest {
             exchange: exchange.into(),
             routing_key: key.into(),
             message: Message::new(body_of(id, body)).message_id(id.to_string()),
@@ -349,7 +350,7 @@ impl Program {
             body,
             is_served,
         });
-        connection.request(promise, Request::Send(Box::new(sending)));
+        connection.request(PromiseNumber(promise), Request::Rpc(Box::new(sending)));
         format!("{promise} call {exchange:?} {key}")
     }
 
@@ -360,17 +361,17 @@ impl Program {
         let promise = self.promise(Kind::OfConsumer);
         match rng.below(5) {
             0 | 1 => {
-                connection.cancel(promise, consumer);
+                connection.cancel(PromiseNumber(promise), PromiseNumber(consumer));
                 format!("{promise} basic.cancel {consumer}")
             }
             2 => {
                 self.recovered.insert(consumer);
-                connection.recover(promise, consumer);
+                connection.recover(PromiseNumber(promise), PromiseNumber(consumer));
                 format!("{promise} basic.recover {consumer}")
             }
             _ => {
                 let prefetch = rng.below(4) as u16;
-                connection.qos(promise, consumer, prefetch);
+                connection.qos(PromiseNumber(promise), PromiseNumber(consumer), prefetch);
                 format!("{promise} basic.qos {consumer} {prefetch}")
             }
         }
@@ -526,7 +527,7 @@ impl Program {
         }
         for (number, channel) in connection.channels.open_channels() {
             let is_its =
-                |held: &Held| (held.origin.channel, held.origin.epoch) == (number, channel.epoch);
+                |held: &Held| (held.origin.channel.0, held.origin.epoch) == (number, channel.epoch);
             match channel.role {
                 Role::Returning(_) => panic!("channel {number} waits for what is unread"),
                 Role::Settling => assert!(
@@ -541,7 +542,7 @@ impl Program {
     pub(super) fn close(&mut self, connection: &mut Connection) {
         self.closes = true;
         let promise = self.promise(Kind::Close);
-        connection.close(promise);
+        connection.close(PromiseNumber(promise));
     }
 
     pub(super) fn delivered(&mut self, promise: u64, delivery: Delivery, broker: &Broker) {
@@ -570,7 +571,7 @@ impl Program {
     fn check(&mut self, delivery: &Delivery, broker: &Broker) -> Key {
         self.deliveries += 1;
         let origin = delivery.origin;
-        let key = (broker.number, origin.channel, origin.tag);
+        let key = (broker.number, origin.channel.0, origin.tag);
         let sent = &broker.sent[&key];
         assert_eq!(delivery.properties, broker::properties_of(sent.message));
         assert!(

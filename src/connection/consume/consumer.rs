@@ -9,6 +9,7 @@ use crate::connection::consume::gate::Held;
 use crate::connection::consume::unsettled::Unsettled;
 use crate::connection::expect::Expect;
 use crate::types::error::Error;
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::requests::{Consume, ConsumeMulti};
 use crate::types::results::{Cancelled, CancelledBy};
 use crate::wire::{
@@ -146,7 +147,7 @@ impl Queue {
     }
 
     /// What a new consumer in place of one that was lost has to say.
-    pub(crate) fn begin_again(&mut self, unsettled: &Unsettled) {
+    pub(crate) fn prepare_restart(&mut self, unsettled: &Unsettled) {
         self.generation = 0;
         self.alive = true;
         self.starting = false;
@@ -169,7 +170,7 @@ impl Queue {
     pub(crate) fn start(
         &mut self,
         no_ack: bool,
-        channel: u16,
+        channel: ChannelId,
         out: &mut BytesMut,
         frame_max: usize,
     ) -> Result<(), EncodeError> {
@@ -185,7 +186,7 @@ impl Queue {
             arguments: self.request.arguments.encoded(),
             ..Default::default()
         };
-        write_method(out, channel, &method)?;
+        write_method(out, channel.0, &method)?;
         check_frame(out, mark, frame_max)?;
         self.starting = true;
         Ok(())
@@ -194,7 +195,7 @@ impl Queue {
 
 #[derive(Debug)]
 pub(crate) struct Consumer {
-    pub(crate) promise: u64,
+    pub(crate) promise: PromiseNumber,
     pub(crate) queues: Vec<Queue>,
     pub(crate) no_ack: bool,
     /// The limit of the gate; 0 is none.
@@ -210,7 +211,7 @@ pub(crate) struct Consumer {
     /// Whether all that comes now comes again, after the end of the broker's consumer that sends it.
     pub(crate) rewinds: bool,
     /// What was asked meanwhile.
-    pub(crate) later: VecDeque<Later>,
+    pub(crate) deferred: VecDeque<Deferred>,
     pub(crate) ending: Option<Ending>,
     /// Whether it had another channel before a loss.
     pub(crate) restarted: bool,
@@ -223,19 +224,17 @@ pub(crate) struct Consumer {
 
 /// What waits for a consumer to have started.
 #[derive(Debug)]
-pub(crate) enum Later {
+pub(crate) enum Deferred {
     Qos {
-        promise: u64,
+        promise: PromiseNumber,
         prefetch: u16,
     },
     /// `basic_recover`, of a stream.
-    Rewind {
-        promise: u64,
-    },
+    Rewind { promise: PromiseNumber },
     /// The promise is that of `basic_cancel`, if it was that.
     End {
         by: CancelledBy,
-        promise: Option<u64>,
+        promise: Option<PromiseNumber>,
     },
 }
 
@@ -243,14 +242,14 @@ pub(crate) enum Later {
 pub(crate) struct Ending {
     pub(crate) by: CancelledBy,
     /// Promises of `basic_cancel`.
-    pub(crate) promises: Vec<u64>,
+    pub(crate) promises: Vec<PromiseNumber>,
     /// How many cancel-oks are outstanding.
     pub(crate) left: usize,
 }
 
 impl Ending {
     /// Of a consumer that the broker does not know.
-    pub(crate) fn by_client(promise: u64) -> Self {
+    pub(crate) fn by_client(promise: PromiseNumber) -> Self {
         Self {
             by: CancelledBy::Client,
             promises: vec![promise],
@@ -260,7 +259,7 @@ impl Ending {
 }
 
 impl Consumer {
-    pub(crate) fn new(promise: u64, request: ConsumeMulti) -> Self {
+    pub(crate) fn new(promise: PromiseNumber, request: ConsumeMulti) -> Self {
         let ConsumeMulti {
             consumers,
             prefetch_count,
@@ -293,7 +292,7 @@ impl Consumer {
             allowed: None,
             starting: 0,
             rewinds: false,
-            later: VecDeque::new(),
+            deferred: VecDeque::new(),
             ending: None,
             restarted: false,
             ran: false,
@@ -305,14 +304,14 @@ impl Consumer {
     /// Writes what starts it, and returns the replies that the broker then owes.
     pub(crate) fn start(
         &mut self,
-        channel: u16,
+        channel: ChannelId,
         out: &mut BytesMut,
         frame_max: usize,
     ) -> Result<Vec<Expect>, EncodeError> {
         // Always: a channel out of the pool may have had another prefetch.
         write_method(
             out,
-            channel,
+            channel.0,
             &BasicQos {
                 prefetch_count: self.prefetch,
                 ..Default::default()
@@ -378,14 +377,14 @@ impl Consumer {
     }
 
     /// Every promise that goes with this consumer, if its channel goes.
-    pub(crate) fn promises(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn promises(&self) -> impl Iterator<Item = PromiseNumber> {
         let cancels = self
             .ending
             .iter()
             .flat_map(|ending| ending.promises.iter().copied());
-        let later = self.later.iter().filter_map(|later| match later {
-            Later::Qos { promise, .. } | Later::Rewind { promise } => Some(*promise),
-            Later::End { promise, .. } => *promise,
+        let later = self.deferred.iter().filter_map(|later| match later {
+            Deferred::Qos { promise, .. } | Deferred::Rewind { promise } => Some(*promise),
+            Deferred::End { promise, .. } => *promise,
         });
         std::iter::once(self.promise).chain(cancels).chain(later)
     }
@@ -398,8 +397,13 @@ impl Consumer {
 
     /// Whether it is being cancelled, or will be once it has started.
     pub(crate) fn is_ending(&self) -> bool {
-        let mut later = self.later.iter();
-        self.ending.is_some() || later.any(|later| matches!(later, Later::End { .. }))
+        let mut later = self.deferred.iter();
+        self.ending.is_some() || later.any(|later| matches!(later, Deferred::End { .. }))
+    }
+
+    /// Whether a delivery of that tag stays in its queue, which is a stream, whatever is said of it.
+    pub(crate) fn keeps(&self, tag: u64) -> bool {
+        self.queues.iter().any(|queue| queue.keeps(tag))
     }
 
     /// The queues by name.
@@ -409,16 +413,19 @@ impl Consumer {
 
     /// Makes it ready for another channel, after the loss of the one with these unsettled tags. The promises of
     /// `basic_qos`, and `basic_recover`, that this settles; and whether, instead, it had been cancelled.
-    pub(crate) fn begin_again(&mut self, unsettled: &Unsettled) -> (Vec<u64>, Option<Ending>) {
+    pub(crate) fn prepare_restart(
+        &mut self,
+        unsettled: &Unsettled,
+    ) -> (Vec<PromiseNumber>, Option<Ending>) {
         let mut settled = Vec::new();
-        for later in std::mem::take(&mut self.later) {
+        for later in std::mem::take(&mut self.deferred) {
             match later {
-                Later::Qos { promise, prefetch } => {
+                Deferred::Qos { promise, prefetch } => {
                     self.prefetch = prefetch;
                     settled.push(promise);
                 }
-                Later::Rewind { promise } => settled.push(promise),
-                Later::End { by, promise } => {
+                Deferred::Rewind { promise } => settled.push(promise),
+                Deferred::End { by, promise } => {
                     let ending = self.ending.get_or_insert(Ending {
                         by,
                         promises: Vec::new(),
@@ -429,7 +436,7 @@ impl Consumer {
             }
         }
         for queue in &mut self.queues {
-            queue.begin_again(unsettled);
+            queue.prepare_restart(unsettled);
         }
         self.held.clear();
         self.restarted = true;

@@ -24,8 +24,8 @@ pub(crate) mod settle;
 pub(crate) mod unsettled;
 
 use crate::connection::Connection;
-use crate::connection::channel::Role;
-use crate::connection::consume::consumer::{Consumer, Ending, Later, Queue};
+use crate::connection::channel::{Channel, Consuming, Role};
+use crate::connection::consume::consumer::{Consumer, Deferred, Ending, Queue};
 use crate::connection::consume::unsettled::Unsettled;
 use crate::connection::event::Event;
 use crate::connection::expect::Expect;
@@ -34,6 +34,7 @@ use crate::connection::request::Request;
 use crate::connection::rpc::is_reply;
 use crate::connection::violation::Violation;
 use crate::types::error::{Error, Result};
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::Delivery;
 use crate::types::results::CancelledBy;
 use crate::types::results::{CancelOk, Outcome};
@@ -44,7 +45,7 @@ impl Connection {
     pub(crate) fn start_consumer(
         &mut self,
         mut consumer: Consumer,
-        channel: u16,
+        channel: ChannelId,
     ) -> Result<(), Box<(Consumer, Error)>> {
         for queue in &mut consumer.queues {
             if let Some(is_stream) = self.topology.is_stream(&queue.request.queue) {
@@ -66,7 +67,7 @@ impl Connection {
     /// The end of a consumer, and of all that was asked of it.
     pub(crate) fn fail_consumer(&mut self, consumer: Consumer, error: &Error) {
         for promise in consumer.promises() {
-            self.settled(promise, Err(error.clone()));
+            self.resolve(promise, Err(error.clone()));
         }
         self.forget_auto_deleted(&consumer, |queue| queue.ran);
     }
@@ -81,9 +82,9 @@ impl Connection {
         if !consumer.no_ack {
             self.events.push_back(Event::Stale(consumer.promise));
         }
-        let (changed, ending) = consumer.begin_again(unsettled);
+        let (changed, ending) = consumer.prepare_restart(unsettled);
         for promise in changed {
-            self.settled(promise, Ok(Outcome::Done));
+            self.resolve(promise, Ok(Outcome::Done));
         }
         match ending {
             Some(ending) => self.cancelled(&consumer, ending),
@@ -93,10 +94,10 @@ impl Connection {
 
     /// The end of a consumer by somebody's word.
     fn cancelled(&mut self, consumer: &Consumer, ending: Ending) {
-        self.settled(consumer.promise, Err(consumer.cancelled(ending.by)));
+        self.resolve(consumer.promise, Err(consumer.cancelled(ending.by)));
         for promise in ending.promises {
             let consumer_tag = consumer.last_tag();
-            self.settled(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
+            self.resolve(promise, Ok(Outcome::CancelOk(CancelOk { consumer_tag })));
         }
         // Without a loss it would have run.
         let would_have = consumer.restarted || !self.state.is_up();
@@ -132,8 +133,8 @@ impl Connection {
         let mut running = self.consumers.values();
         let mut suspended = self.suspended.iter();
         let mut waiting = self.waiting.values();
-        running.any(|&number| {
-            let role = self.channels.get(number).map(|channel| &channel.role);
+        running.any(|&id| {
+            let role = self.channels.get(id).map(|channel| &channel.role);
             matches!(role, Some(Role::Consumer(other)) if has_it(other))
         }) || suspended.any(|(consumer, _)| has_it(consumer))
             || !self.state.is_up()
@@ -146,22 +147,22 @@ impl Connection {
                 })
     }
 
-    pub(crate) fn no_such_consumer(&mut self, promise: u64, consumer: u64) {
+    pub(crate) fn no_such_consumer(&mut self, promise: PromiseNumber, consumer: PromiseNumber) {
         let error = Error::UnknownPromise(self.config.id(consumer));
-        self.settled(promise, Err(error));
+        self.resolve(promise, Err(error));
     }
 
     /// A delivery for a consumer: to its promise, or held back.
     pub(crate) fn deliver(
         &mut self,
-        number: u16,
+        id: ChannelId,
         mut delivery: Box<Delivery>,
     ) -> Result<(), Violation> {
-        let Some(channel) = self.channels.get_mut(number) else {
+        let Some(channel) = self.channels.known(id) else {
             return Ok(());
         };
         if channel.takes_replies && is_reply(&delivery) {
-            self.replied(number, delivery);
+            self.replied(id, delivery);
             return Ok(());
         }
         let Role::Consumer(consumer) = &mut channel.role else {
@@ -192,11 +193,11 @@ impl Connection {
             return Ok(());
         }
         if rewinds {
-            write_ack(self.out.tail(), number, delivery.origin.tag, false);
+            write_ack(self.out.tail(), id.0, delivery.origin.tag, false);
             self.out.commit();
             return Ok(());
         }
-        delivery.origin.promise.number = crate::types::ids::PromiseNumber(promise);
+        delivery.origin.promise.number = promise;
         delivery.origin.no_ack = no_ack;
         if !no_ack {
             if !channel.unsettled.push(delivery.origin.tag) {
@@ -210,7 +211,7 @@ impl Connection {
             let given = channel.unsettled.len() - consumer.held.len() - 1;
             let full = consumer.prefetch != 0 && given >= usize::from(consumer.prefetch);
             if full || !consumer.held.is_empty() || consumer.ending.is_some() {
-                self.hold_back(number, delivery);
+                self.hold_back(id, delivery);
                 return Ok(());
             }
         } else {
@@ -222,37 +223,34 @@ impl Connection {
     }
 
     /// Does it now, or when the consumer has started.
-    pub(crate) fn soon(&mut self, number: u16, what: Later) {
-        if let Some(consumer) = self.consumer(number) {
-            consumer.later.push_back(what);
-            self.do_what_waited(number);
+    pub(crate) fn defer(&mut self, id: ChannelId, what: Deferred) {
+        if let Some(consumer) = self.consumer(id) {
+            consumer.deferred.push_back(what);
+            self.run_deferred(id);
         }
     }
 
-    fn consumer(&mut self, number: u16) -> Option<&mut Consumer> {
-        match &mut self.channels.get_mut(number)?.role {
+    fn consumer(&mut self, id: ChannelId) -> Option<&mut Consumer> {
+        match &mut self.channels.get_mut(id)?.role {
             Role::Consumer(consumer) => Some(consumer),
             _ => None,
         }
     }
 
-    fn do_what_waited(&mut self, number: u16) {
-        while let Some(consumer) = self
-            .consumer(number)
-            .filter(|consumer| consumer.starting == 0)
-        {
-            match consumer.later.pop_front() {
-                Some(Later::Qos { promise, prefetch }) => self.start_qos(promise, number, prefetch),
-                Some(Later::Rewind { promise }) => self.rewind(promise, number),
-                Some(Later::End { by, promise }) => self.end_consumer(number, by, promise),
+    fn run_deferred(&mut self, id: ChannelId) {
+        while let Some(consumer) = self.consumer(id).filter(|consumer| consumer.starting == 0) {
+            match consumer.deferred.pop_front() {
+                Some(Deferred::Qos { promise, prefetch }) => self.start_qos(promise, id, prefetch),
+                Some(Deferred::Rewind { promise }) => self.rewind(promise, id),
+                Some(Deferred::End { by, promise }) => self.end_consumer(id, by, promise),
                 None => return,
             }
         }
     }
 
     /// `basic.consume-ok`. RabbitMQ 3.10 sends it once more when the leader of a quorum queue restarts, which does no harm.
-    pub(crate) fn consume_ok(&mut self, number: u16, tag: &[u8]) {
-        let Some(channel) = self.channels.get_mut(number) else {
+    pub(crate) fn consume_ok(&mut self, id: ChannelId, tag: &[u8]) {
+        let Some(channel) = self.channels.known(id) else {
             return;
         };
         let Role::Consumer(consumer) = &mut channel.role else {
@@ -272,14 +270,14 @@ impl Connection {
             self.blame.answered(|| Item::Promise(promise));
         }
         channel.expected(|expect| *expect == Expect::ConsumeOk);
-        self.do_what_waited(number);
+        self.run_deferred(id);
     }
 
     /// `basic_cancel` of a consumer that runs, or waits for its channel.
-    pub(crate) fn cancel(&mut self, promise: u64, consumer: u64) {
+    pub(crate) fn cancel(&mut self, promise: PromiseNumber, consumer: PromiseNumber) {
         if self.state.is_closing() {
             // Nothing may follow connection.close.
-            return self.settled(promise, Err(Error::Closed));
+            return self.resolve(promise, Err(Error::Closed));
         }
         if let Some(request) = self.waiting_consumer(consumer) {
             let waiting = Consumer::new(consumer, request.clone());
@@ -287,9 +285,9 @@ impl Connection {
             return self.cancelled(&waiting, Ending::by_client(promise));
         }
         match self.consumers.get(&consumer).copied() {
-            Some(number) => self.soon(
-                number,
-                Later::End {
+            Some(id) => self.defer(
+                id,
+                Deferred::End {
                     by: CancelledBy::Client,
                     promise: Some(promise),
                 },
@@ -302,11 +300,9 @@ impl Connection {
     }
 
     /// The broker has cancelled one of a consumer's tags: the rest goes too.
-    pub(crate) fn cancelled_by_broker(&mut self, number: u16, tag: &[u8]) {
-        let Some(Role::Consumer(consumer)) = self
-            .channels
-            .get_mut(number)
-            .map(|channel| &mut channel.role)
+    pub(crate) fn cancelled_by_broker(&mut self, id: ChannelId, tag: &[u8]) {
+        let Some(Role::Consumer(consumer)) =
+            self.channels.get_mut(id).map(|channel| &mut channel.role)
         else {
             return;
         };
@@ -318,9 +314,9 @@ impl Connection {
                 &*queue.request.queue
             );
             if consumer.ending.is_none() {
-                self.soon(
-                    number,
-                    Later::End {
+                self.defer(
+                    id,
+                    Deferred::End {
                         by: CancelledBy::Broker,
                         promise: None,
                     },
@@ -330,11 +326,11 @@ impl Connection {
     }
 
     /// Cancels every tag that is left; [`cancel_ok`](Self::cancel_ok) does the rest.
-    fn end_consumer(&mut self, number: u16, by: CancelledBy, promise: Option<u64>) {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return;
-        };
-        let Role::Consumer(consumer) = &mut channel.role else {
+    fn end_consumer(&mut self, id: ChannelId, by: CancelledBy, promise: Option<PromiseNumber>) {
+        let Some(Consuming {
+            consumer, expect, ..
+        }) = self.channels.consuming(id)
+        else {
             return;
         };
         if let Some(ending) = &mut consumer.ending {
@@ -349,8 +345,8 @@ impl Connection {
                 no_wait: false,
             };
             // The tag was short enough when the consumer started.
-            if write_method(self.out.tail(), number, &cancel).is_ok() {
-                channel.expect.push_back(Expect::CancelOk);
+            if write_method(self.out.tail(), id.0, &cancel).is_ok() {
+                expect.push_back(Expect::CancelOk);
                 left += 1;
             }
         }
@@ -361,18 +357,14 @@ impl Connection {
             left,
         });
         // It waits for the answer now, which must be read.
-        self.count_held(number);
+        self.count_held(id);
         if left == 0 {
-            self.finish_consumer(number);
+            self.finish_consumer(id);
         }
     }
 
-    pub(crate) fn cancel_ok(&mut self, number: u16) {
-        let Some(Role::Consumer(consumer)) = self
-            .channels
-            .get_mut(number)
-            .map(|channel| &mut channel.role)
-        else {
+    pub(crate) fn cancel_ok(&mut self, id: ChannelId) {
+        let Some(Consuming { consumer, .. }) = self.channels.consuming(id) else {
             return;
         };
         let Some(ending) = &mut consumer.ending else {
@@ -380,42 +372,39 @@ impl Connection {
         };
         ending.left = ending.left.saturating_sub(1);
         if ending.left == 0 {
-            self.finish_consumer(number);
+            self.finish_consumer(id);
         }
     }
 
-    fn finish_consumer(&mut self, number: u16) {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return;
-        };
-        let Role::Consumer(mut consumer) = std::mem::replace(&mut channel.role, Role::Settling)
-        else {
+    fn finish_consumer(&mut self, id: ChannelId) {
+        let channel = self.channels.known(id);
+        let Some(mut consumer) = channel.and_then(Channel::take_consumer) else {
             return;
         };
         self.consumers.remove(&consumer.promise);
         self.discount_held(&mut consumer);
         if !consumer.no_ack {
-            self.return_unread(number, &mut consumer);
+            self.return_unread(id, &mut consumer);
         }
         let Some(mut ending) = consumer.ending.take() else {
             return;
         };
         // The broker may have ended it at once, before what waited for its start.
-        for later in std::mem::take(&mut consumer.later) {
+        for later in std::mem::take(&mut consumer.deferred) {
             match later {
-                Later::Qos { promise, .. } | Later::Rewind { promise } => {
+                Deferred::Qos { promise, .. } | Deferred::Rewind { promise } => {
                     self.no_such_consumer(promise, consumer.promise);
                 }
-                Later::End { promise, .. } => ending.promises.extend(promise),
+                Deferred::End { promise, .. } => ending.promises.extend(promise),
             }
         }
         self.cancelled(&consumer, ending);
-        self.release_if_settled(number);
+        self.release_if_settled(id);
     }
 
     /// What nobody has read of a consumer goes back to its queue, in order: what its gate held is read by nobody either.
-    fn return_unread(&mut self, number: u16, consumer: &mut Consumer) {
-        let Some(channel) = self.channels.get_mut(number) else {
+    fn return_unread(&mut self, id: ChannelId, consumer: &mut Consumer) {
+        let Some(channel) = self.channels.known(id) else {
             return;
         };
         if channel.unsettled.is_empty() {
@@ -431,7 +420,7 @@ impl Connection {
         let gone = consumer.queues.iter().filter(|queue| !queue.alive);
         self.events.push_back(Event::Unread {
             consumer: consumer.promise,
-            channel: number,
+            channel: id,
             gone: gone.map(|queue| queue.tag.clone()).collect(),
         });
     }

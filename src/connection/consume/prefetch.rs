@@ -4,21 +4,21 @@
 use bytes::BytesMut;
 
 use crate::connection::Connection;
-use crate::connection::channel::awaits_answer;
-use crate::connection::channel::{Channel, Role};
-use crate::connection::consume::consumer::{Consumer, Later, Queue};
+use crate::connection::channel::{Consuming, Role, awaits_answer};
+use crate::connection::consume::consumer::{Consumer, Deferred, Queue};
 use crate::connection::consume::gate::Account;
 use crate::connection::event::Event;
 use crate::connection::expect::Expect;
 use crate::types::error::{Error, Result};
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::Delivery;
 use crate::types::results::Outcome;
 use crate::wire::{BasicCancel, BasicQos, EncodeError, write_method};
 
 impl Connection {
     /// Gives out what was held back, as far as the prefetch goes.
-    pub(crate) fn open_gate(&mut self, number: u16) {
-        let Some(channel) = self.channels.get_mut(number) else {
+    pub(crate) fn open_gate(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.known(id) else {
             return;
         };
         let Role::Consumer(consumer) = &mut channel.role else {
@@ -37,33 +37,36 @@ impl Connection {
                 .push_back(Event::Delivery(consumer.promise, delivery));
             given += 1;
         }
-        self.count_held(number);
+        self.count_held(id);
     }
 
     /// The broker has ended a consumer that another has replaced; the last one settles `basic_qos`'s promise.
-    pub(crate) fn replaced(&mut self, number: u16, last: Option<u64>) {
+    pub(crate) fn replaced(&mut self, id: ChannelId, last: Option<PromiseNumber>) {
         let Some(promise) = last else {
             return;
         };
-        if let Some(channel) = self.channels.get_mut(number)
-            && let Role::Consumer(consumer) = &mut channel.role
+        if let Some(Consuming {
+            consumer,
+            unsettled,
+            ..
+        }) = self.channels.consuming(id)
         {
-            consumer.allow(channel.unsettled.len());
+            consumer.allow(unsettled.len());
             consumer.rewinds = false;
-            self.count_held(number);
+            self.count_held(id);
         }
-        self.return_dropped(number);
-        self.settled(promise, Ok(Outcome::Done));
+        self.return_dropped(id);
+        self.resolve(promise, Ok(Outcome::Done));
     }
 
     /// `basic_qos` on a consumer that runs.
-    pub(crate) fn qos(&mut self, promise: u64, consumer: u64, prefetch: u16) {
+    pub(crate) fn qos(&mut self, promise: PromiseNumber, consumer: PromiseNumber, prefetch: u16) {
         if self.state.is_closing() {
-            return self.settled(promise, Err(Error::Closed));
+            return self.resolve(promise, Err(Error::Closed));
         }
         if let Some(request) = self.waiting_consumer(consumer) {
             request.prefetch_count = prefetch;
-            return self.settled(promise, Ok(Outcome::Done));
+            return self.resolve(promise, Ok(Outcome::Done));
         }
         match self.consumers.get(&consumer).copied() {
             None => {
@@ -78,28 +81,33 @@ impl Connection {
                     }
                     None => Err(Error::UnknownPromise(self.config.id(consumer))),
                 };
-                self.settled(promise, result);
+                self.resolve(promise, result);
             }
-            Some(number) => self.soon(number, Later::Qos { promise, prefetch }),
+            Some(id) => self.defer(id, Deferred::Qos { promise, prefetch }),
         }
     }
 
-    pub(crate) fn start_qos(&mut self, promise: u64, number: u16, prefetch: u16) {
-        match self.change_prefetch(promise, number, prefetch) {
+    pub(crate) fn start_qos(&mut self, promise: PromiseNumber, id: ChannelId, prefetch: u16) {
+        match self.change_prefetch(promise, id, prefetch) {
             // The broker's replies settle the promise.
             Ok(true) => {}
-            Ok(false) => self.settled(promise, Ok(Outcome::Done)),
-            Err(error) => self.settled(promise, Err(error)),
+            Ok(false) => self.resolve(promise, Ok(Outcome::Done)),
+            Err(error) => self.resolve(promise, Err(error)),
         }
     }
 
     /// Whether the broker has to be told.
-    fn change_prefetch(&mut self, promise: u64, number: u16, prefetch: u16) -> Result<bool> {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return Ok(false);
-        };
-        let Role::Consumer(consumer) = &mut channel.role else {
-            return Ok(false);
+    fn change_prefetch(
+        &mut self,
+        promise: PromiseNumber,
+        id: ChannelId,
+        prefetch: u16,
+    ) -> Result<bool> {
+        let Some(Consuming {
+            consumer, expect, ..
+        }) = self.channels.consuming(id)
+        else {
+            return Err(Error::bug("a prefetch changes where nobody consumes"));
         };
         if consumer.ending.is_some() {
             return Err(Error::UnknownPromise(self.config.id(consumer.promise)));
@@ -117,24 +125,22 @@ impl Connection {
         }
         consumer.prefetch = prefetch;
         if prefetch == consumer.broker_prefetch || !replaceable || consumer.no_ack {
-            self.open_gate(number);
+            self.open_gate(id);
             return Ok(false);
         }
         consumer.broker_prefetch = prefetch;
         let out = self.out.tail();
         let mark = out.len();
-        match replace(consumer, number, out, self.frame_max) {
+        match replace(consumer, id, out, self.frame_max) {
             Ok(replaced) => {
                 consumer.starting += replaced;
-                channel.expect.extend([Expect::QosOk]);
+                expect.push_back(Expect::QosOk);
                 for left in (0..replaced).rev() {
                     let last = (left == 0).then_some(promise);
-                    channel
-                        .expect
-                        .extend([Expect::ConsumeOk, Expect::Replaced(last)]);
+                    expect.extend([Expect::ConsumeOk, Expect::Replaced(last)]);
                 }
                 self.out.commit();
-                self.open_gate(number);
+                self.open_gate(id);
                 Ok(replaced > 0)
             }
             Err(error) => {
@@ -150,32 +156,33 @@ impl Connection {
     }
 
     /// Holds a delivery back; or drops it, to go back to its queue: there is too much already.
-    pub(crate) fn hold_back(&mut self, number: u16, delivery: Box<Delivery>) {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return;
-        };
-        let Role::Consumer(consumer) = &mut channel.role else {
+    pub(crate) fn hold_back(&mut self, id: ChannelId, delivery: Box<Delivery>) {
+        let Some(Consuming {
+            consumer,
+            expect,
+            unsettled,
+        }) = self.channels.consuming(id)
+        else {
             return;
         };
         if self.gates.held >= self.config.options.unread_high_water_mark
-            && awaits_answer(consumer, &channel.expect)
+            && awaits_answer(consumer, expect)
         {
             let tag = delivery.origin.tag;
-            let is_kept = channel.role.keeps(tag);
-            return channel.unsettled.give_up([(tag, is_kept)].into_iter());
+            let is_kept = consumer.keeps(tag);
+            return unsettled.give_up([(tag, is_kept)].into_iter());
         }
         consumer.held.push(delivery);
-        self.count_held(number);
+        self.count_held(id);
     }
 
     /// Brings the account up to date, after a change of what a consumer's gate holds, or of what bounds it.
-    pub(crate) fn count_held(&mut self, number: u16) {
-        let Some(Channel {
-            role: Role::Consumer(consumer),
+    pub(crate) fn count_held(&mut self, id: ChannelId) {
+        let Some(Consuming {
+            consumer,
             expect,
             unsettled,
-            ..
-        }) = self.channels.get_mut(number)
+        }) = self.channels.consuming(id)
         else {
             return;
         };
@@ -223,13 +230,13 @@ impl Connection {
 /// Writes a new prefetch, and a new consumer in place of each old one. How many those were.
 fn replace(
     consumer: &mut Consumer,
-    number: u16,
+    id: ChannelId,
     out: &mut BytesMut,
     frame_max: usize,
 ) -> Result<usize, EncodeError> {
     write_method(
         out,
-        number,
+        id.0,
         &BasicQos {
             prefetch_count: consumer.prefetch,
             ..Default::default()
@@ -239,10 +246,10 @@ fn replace(
     for queue in consumer.queues.iter_mut().filter(|queue| queue.alive) {
         let old = queue.wire_tag();
         queue.generation += 1;
-        queue.start(consumer.no_ack, number, out, frame_max)?;
+        queue.start(consumer.no_ack, id, out, frame_max)?;
         write_method(
             out,
-            number,
+            id.0,
             &BasicCancel {
                 consumer_tag: old.as_bytes(),
                 no_wait: false,

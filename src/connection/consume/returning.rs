@@ -17,6 +17,7 @@ use crate::connection::channel::{Channel, Role};
 use crate::connection::consume::settle::Settle;
 use crate::connection::consume::unsettled::{Next, Unsettled};
 use crate::types::error::{Error, Result};
+use crate::types::ids::ChannelId;
 use crate::types::message::Origin;
 use crate::wire::{BasicNack, BasicReject, write_ack, write_method};
 
@@ -50,7 +51,7 @@ impl Channel {
     }
 }
 
-fn write_return(number: u16, next: Next, has_nack: bool, out: &mut BytesMut) {
+fn write_return(id: ChannelId, next: Next, has_nack: bool, out: &mut BytesMut) {
     let Next {
         tag: delivery_tag,
         multiple,
@@ -59,7 +60,7 @@ fn write_return(number: u16, next: Next, has_nack: bool, out: &mut BytesMut) {
     let requeue = true;
     let _ = if is_kept {
         // Streams know no more than that, and RabbitMQ 3.10 closes the connection where one says more.
-        write_ack(out, number, delivery_tag, multiple);
+        write_ack(out, id.0, delivery_tag, multiple);
         Ok(())
     } else if has_nack {
         // Unlike a rejection, that does not count against a quorum queue's delivery limit, since RabbitMQ 4.3.
@@ -68,20 +69,20 @@ fn write_return(number: u16, next: Next, has_nack: bool, out: &mut BytesMut) {
             multiple,
             requeue,
         };
-        write_method(out, number, &nack)
+        write_method(out, id.0, &nack)
     } else {
         let reject = BasicReject {
             delivery_tag,
             requeue,
         };
-        write_method(out, number, &reject)
+        write_method(out, id.0, &reject)
     };
 }
 
 impl Connection {
     /// Gives deliveries of one channel that nobody has read, or will, back to their queues.
-    pub(crate) fn give_back(&mut self, number: u16, unread: &[Origin]) {
-        let Some(channel) = self.channels.get_mut(number) else {
+    pub(crate) fn give_back(&mut self, id: ChannelId, unread: &[Origin]) {
+        let Some(channel) = self.channels.get_mut(id) else {
             return;
         };
         let its = unread.iter().filter(|origin| origin.epoch == channel.epoch);
@@ -92,8 +93,8 @@ impl Connection {
         if matches!(channel.role, Role::Returning(_)) {
             channel.role = Role::Settling;
         }
-        self.return_dropped(number);
-        self.release_if_settled(number);
+        self.return_dropped(id);
+        self.release_if_settled(id);
         self.fail_hopeless();
     }
 
@@ -105,13 +106,13 @@ impl Connection {
 
     /// Gives back what is to go back, oldest first, as far as that is no great work for the broker; the rest when the program
     /// has settled more.
-    pub(crate) fn return_dropped(&mut self, number: u16) {
+    pub(crate) fn return_dropped(&mut self, id: ChannelId) {
         let has_nack = self
             .connected
             .as_ref()
             .is_some_and(|broker| broker.has_capability("basic.nack"));
         let (is_up, work) = (self.state.is_up(), self.return_work);
-        let Some(channel) = self.channels.get_mut(number) else {
+        let Some(channel) = self.channels.known(id) else {
             return;
         };
         // More may be on its way.
@@ -125,7 +126,7 @@ impl Connection {
         };
         while let Some(next) = next(&mut channel.unsettled) {
             if is_up {
-                write_return(number, next, has_nack, self.out.tail());
+                write_return(id, next, has_nack, self.out.tail());
             }
         }
         self.out.commit();

@@ -3,11 +3,12 @@
 use bytes::BytesMut;
 
 use crate::connection::Connection;
-use crate::connection::channel::Role;
-use crate::connection::consume::consumer::{Later, Queue};
+use crate::connection::channel::Consuming;
+use crate::connection::consume::consumer::{Deferred, Queue};
 use crate::connection::event::Event;
 use crate::connection::expect::Expect;
 use crate::types::error::{Error, Result};
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::Origin;
 use crate::types::requests::Requeue;
 use crate::types::results::Outcome;
@@ -32,7 +33,7 @@ impl Settle {
     }
 
     pub(crate) fn write(self, origin: Origin, out: &mut BytesMut) -> Result<(), EncodeError> {
-        let (channel, delivery_tag) = (origin.channel, origin.tag);
+        let (channel, delivery_tag) = (origin.channel.0, origin.tag);
         match self {
             Self::Ack { multiple } => {
                 write_ack(out, channel, delivery_tag, multiple);
@@ -121,105 +122,108 @@ impl Connection {
     }
 
     /// `basic_recover`: everything that is with the user comes again.
-    pub(crate) fn recover(&mut self, promise: u64, consumer: u64) {
+    pub(crate) fn recover(&mut self, promise: PromiseNumber, consumer: PromiseNumber) {
         if self.state.is_closing() {
-            return self.settled(promise, Err(Error::Closed));
+            return self.resolve(promise, Err(Error::Closed));
         }
-        let Some(&number) = self.consumers.get(&consumer) else {
+        let Some(&id) = self.consumers.get(&consumer) else {
             // One that has no channel has no deliveries: what it had, before a loss, comes again.
             return if self.waiting_consumer(consumer).is_some() || self.is_set_aside(consumer) {
-                self.settled(promise, Ok(Outcome::Done))
+                self.resolve(promise, Ok(Outcome::Done))
             } else {
                 self.no_such_consumer(promise, consumer)
             };
         };
-        let Some(channel) = self.channels.get(number) else {
+        let Some(Consuming {
+            consumer,
+            unsettled,
+            ..
+        }) = self.channels.consuming(id)
+        else {
             return;
         };
-        let Role::Consumer(consumer) = &channel.role else {
-            return;
-        };
-        if channel.unsettled.is_empty() && !consumer.no_ack {
+        if unsettled.is_empty() && !consumer.no_ack {
             // What is on its way comes, and whether it is a stream's shows only then.
-            return self.settled(promise, Ok(Outcome::Done));
+            return self.resolve(promise, Ok(Outcome::Done));
         }
         // To a stream `basic.recover` is an acknowledgement, if it does not close the connection.
         if consumer.no_ack || !consumer.queues.iter().any(Queue::is_stream) {
-            self.take_all_back(promise, number);
+            self.take_all_back(promise, id);
         } else if consumer.queues.len() == 1 {
-            self.soon(number, Later::Rewind { promise });
+            self.defer(id, Deferred::Rewind { promise });
         } else {
             let error = "a stream gives nothing again but to a new consumer, and one of several queues cannot be replaced \
                          without a gap: cancel it and consume anew"
                 .into();
-            self.settled(promise, Err(Error::InvalidArgument(error)));
+            self.resolve(promise, Err(Error::InvalidArgument(error)));
         }
     }
 
-    fn take_all_back(&mut self, promise: u64, number: u16) {
-        let Some(channel) = self.channels.get_mut(number) else {
+    fn take_all_back(&mut self, promise: PromiseNumber, id: ChannelId) {
+        let Some(Consuming {
+            consumer,
+            expect,
+            unsettled,
+        }) = self.channels.consuming(id)
+        else {
             return;
         };
-        let Role::Consumer(consumer) = &mut channel.role else {
-            return;
-        };
-        channel.expect.push_back(Expect::RecoverOk(promise));
-        let _ = write_method(self.out.tail(), number, &BasicRecover { requeue: true });
+        expect.push_back(Expect::RecoverOk(promise));
+        let _ = write_method(self.out.tail(), id.0, &BasicRecover { requeue: true });
         self.out.commit();
         // What came with no_ack does not come again.
         if !consumer.no_ack {
             consumer.held.clear();
-            channel.unsettled.clear();
+            unsettled.clear();
             self.events.push_back(Event::Stale(consumer.promise));
-            self.count_held(number);
+            self.count_held(id);
         }
     }
 
     /// `basic_recover` of one stream, that has started: a new consumer begins with the oldest that is not settled. What the
     /// old one sends until it has ended comes again, too.
-    pub(crate) fn rewind(&mut self, promise: u64, number: u16) {
+    pub(crate) fn rewind(&mut self, promise: PromiseNumber, id: ChannelId) {
         let frame_max = self.frame_max;
-        let Some(channel) = self.channels.get_mut(number) else {
-            return;
-        };
-        let Role::Consumer(consumer) = &mut channel.role else {
+        let Some(Consuming {
+            consumer,
+            expect,
+            unsettled,
+        }) = self.channels.consuming(id)
+        else {
             return;
         };
         if consumer.ending.is_some() {
             let consumer = consumer.promise;
             return self.no_such_consumer(promise, consumer);
         }
-        let (Some(last), Some(queue)) = (channel.unsettled.last(), consumer.queues.first_mut())
-        else {
-            return self.settled(promise, Ok(Outcome::Done));
+        let (Some(last), Some(queue)) = (unsettled.last(), consumer.queues.first_mut()) else {
+            return self.resolve(promise, Ok(Outcome::Done));
         };
         let old = queue.wire_tag();
         let cancel = BasicCancel {
             consumer_tag: old.as_bytes(),
             no_wait: false,
         };
-        queue.rewind(&channel.unsettled);
+        queue.rewind(unsettled);
         queue.generation += 1;
         let out = self.out.tail();
         let mark = out.len();
-        let written = write_method(out, number, &cancel).and_then(|()| {
-            write_ack(out, number, last, true);
-            queue.start(consumer.no_ack, number, out, frame_max)
+        let written = write_method(out, id.0, &cancel).and_then(|()| {
+            write_ack(out, id.0, last, true);
+            queue.start(consumer.no_ack, id, out, frame_max)
         });
         if let Err(error) = written {
             out.truncate(mark);
             queue.generation -= 1;
-            return self.settled(promise, Err(Error::InvalidArgument(error.to_string())));
+            return self.resolve(promise, Err(Error::InvalidArgument(error.to_string())));
         }
         self.out.commit();
-        channel
-            .expect
-            .extend([Expect::Replaced(Some(promise)), Expect::ConsumeOk]);
-        channel.unsettled.clear();
+        expect.extend([Expect::Replaced(Some(promise)), Expect::ConsumeOk]);
+        unsettled.clear();
         consumer.starting += 1;
         consumer.rewinds = true;
         consumer.held.clear();
         self.events.push_back(Event::Stale(consumer.promise));
-        self.count_held(number);
+        self.count_held(id);
     }
 }

@@ -13,6 +13,7 @@ use crate::connection::incoming::input::PlainDelivery;
 use crate::connection::incoming::memory::Memory;
 use crate::connection::incoming::{Incoming, Kind};
 use crate::connection::violation::Violation;
+use crate::types::ids::ChannelId;
 use crate::types::message::Delivery;
 use crate::types::results::Outcome;
 use crate::wire::{BasicDeliver, FRAME_HEADER, FrameHead, ShortStr, reply_code};
@@ -21,11 +22,11 @@ impl Connection {
     /// `basic.deliver`.
     pub(crate) fn begin_delivery(
         &mut self,
-        number: u16,
+        id: ChannelId,
         deliver: &BasicDeliver<'_>,
     ) -> Result<(), Violation> {
-        let delivery = self.delivered(number, deliver)?;
-        if let Some(channel) = self.channels.get_mut(number) {
+        let delivery = self.delivered(id, deliver)?;
+        if let Some(channel) = self.channels.known(id) {
             channel.incoming = Some(Incoming::new(Kind::Delivered(delivery)));
         }
         Ok(())
@@ -44,10 +45,10 @@ impl Connection {
     /// What `basic.deliver` says of a message.
     fn delivered(
         &mut self,
-        number: u16,
+        id: ChannelId,
         deliver: &BasicDeliver<'_>,
     ) -> Result<Box<Delivery>, Violation> {
-        let channel = self.channels.for_method(number, || "basic.deliver")?;
+        let channel = self.channels.for_method(id, || "basic.deliver")?;
         let tag = match &channel.role {
             Role::Publisher => {
                 return Err(Violation::new(
@@ -65,25 +66,23 @@ impl Connection {
         delivery.exchange = ShortStr::from_wire(deliver.exchange, arena);
         delivery.routing_key = ShortStr::from_wire(deliver.routing_key, arena);
         delivery.redelivered = deliver.redelivered;
-        delivery.origin = self
-            .config
-            .origin(number, channel.epoch, deliver.delivery_tag);
+        delivery.origin = self.config.origin(id, channel.epoch, deliver.delivery_tag);
         Ok(delivery)
     }
 
     /// A header or body frame.
     pub(crate) fn handle_content(
         &mut self,
-        number: u16,
+        id: ChannelId,
         kind: u8,
         payload: &[u8],
     ) -> Result<(), Violation> {
-        let incoming = incoming(&mut self.channels, number)?;
+        let incoming = incoming(&mut self.channels, id)?;
         let Memory { arena, pool, .. } = &mut self.memory;
         if kind == FRAME_HEADER {
             incoming.header(payload, arena)?;
             return if incoming.missing == 0 {
-                self.complete(number, Bytes::new())
+                self.complete(id, Bytes::new())
             } else {
                 Ok(())
             };
@@ -92,11 +91,11 @@ impl Connection {
         incoming.check(size)?;
         if incoming.missing == size as u64 && size < LARGE && incoming.body.is_none() {
             let body = arena.copy(payload);
-            return self.complete(number, body);
+            return self.complete(id, body);
         }
         let mut body = incoming.room(size, pool);
         body.extend(payload);
-        self.handle_body(number, body, size)
+        self.handle_body(id, body, size)
     }
 
     /// Where the payload of a large body frame goes, if it is to be read.
@@ -104,7 +103,7 @@ impl Connection {
         if self.state.is_closing() {
             return Ok(None);
         }
-        let incoming = incoming(&mut self.channels, head.channel)?;
+        let incoming = incoming(&mut self.channels, ChannelId(head.channel))?;
         incoming.check(head.size)?;
         let size = head.size.min(AT_ONCE);
         Ok(Some(incoming.room(size, &mut self.memory.pool)))
@@ -113,11 +112,11 @@ impl Connection {
     /// A body frame of that size is in `body`.
     pub(crate) fn handle_body(
         &mut self,
-        number: u16,
+        id: ChannelId,
         body: Body,
         size: usize,
     ) -> Result<(), Violation> {
-        let incoming = incoming(&mut self.channels, number)?;
+        let incoming = incoming(&mut self.channels, id)?;
         incoming.filled(body, size);
         if incoming.missing > 0 {
             return Ok(());
@@ -126,38 +125,38 @@ impl Connection {
             .body
             .take()
             .map(|body| self.memory.pool.finish(body));
-        self.complete(number, body.unwrap_or_default())
+        self.complete(id, body.unwrap_or_default())
     }
 
     /// The message that was coming in on that channel is whole.
-    fn complete(&mut self, number: u16, body: Bytes) -> Result<(), Violation> {
-        let channel = self.channels.get_mut(number);
+    fn complete(&mut self, id: ChannelId, body: Bytes) -> Result<(), Violation> {
+        let channel = self.channels.known(id);
         let Some(incoming) = channel.and_then(|channel| channel.incoming.take()) else {
             return Ok(());
         };
         match incoming.kind {
             Kind::Delivered(mut delivery) => {
                 delivery.body = body;
-                self.deliver(number, delivery)
+                self.deliver(id, delivery)
             }
             Kind::Got(mut delivery) => {
                 delivery.body = body;
-                self.got(number, delivery)
+                self.got(id, delivery)
             }
             Kind::Returned(mut returned) => {
                 returned.body = body;
-                if number == PUBLISHER {
+                if id == PUBLISHER {
                     return self.returned(returned);
                 }
-                self.call_returned(number, returned);
+                self.rpc_returned(id, returned);
                 Ok(())
             }
         }
     }
 
     /// The answer to `basic.get`.
-    fn got(&mut self, number: u16, mut delivery: Box<Delivery>) -> Result<(), Violation> {
-        let Some(channel) = self.channels.get_mut(number) else {
+    fn got(&mut self, id: ChannelId, mut delivery: Box<Delivery>) -> Result<(), Violation> {
+        let Some(channel) = self.channels.known(id) else {
             return Ok(());
         };
         let Role::Get { promise, no_ack } = channel.role else {
@@ -172,27 +171,27 @@ impl Connection {
             channel.unsettled.push(delivery.origin.tag);
         }
         delivery.origin.no_ack = no_ack;
-        delivery.origin.promise.number = crate::types::ids::PromiseNumber(promise);
+        delivery.origin.promise.number = promise;
         self.has_got_on = true;
-        self.settled(promise, Ok(Outcome::Got(Some(delivery))));
-        self.release_if_settled(number);
+        self.resolve(promise, Ok(Outcome::Got(Some(delivery))));
+        self.release_if_settled(id);
         self.fail_hopeless();
         Ok(())
     }
 }
 
 /// The message of which a part has come on that channel.
-fn incoming(channels: &mut Channels, number: u16) -> Result<&mut Incoming, Violation> {
-    if number == 0 {
+fn incoming(channels: &mut Channels, id: ChannelId) -> Result<&mut Incoming, Violation> {
+    if id == ChannelId(0) {
         return Err(Violation::new(
             reply_code::FRAME_ERROR,
             "content on channel 0",
         ));
     }
-    let Some(channel) = channels.get_mut(number) else {
+    let Some(channel) = channels.get_mut(id) else {
         return Err(Violation::new(
             reply_code::CHANNEL_ERROR,
-            format!("content on channel {number}, which is not open"),
+            format!("content on channel {id}, which is not open"),
         ));
     };
     let Some(incoming) = &mut channel.incoming else {

@@ -6,6 +6,7 @@
 #[cfg(any(test, fuzzing))]
 use crate::connection::incoming::body::AT_ONCE;
 use crate::connection::incoming::body::{Body, LARGE};
+use crate::types::ids::ChannelId;
 use crate::wire::{
     BasicDeliver, ContentHeader, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, Frame,
     FrameError, FrameHead,
@@ -18,7 +19,7 @@ const OFFER_START: usize = 16 * 1024;
 const OFFER_MAX: usize = 64 * 1024;
 
 /// What is missing of a body frame is read straight into the body if it is as much as this.
-const STRAIGHT: usize = 4 * 1024;
+const DIRECT_MIN: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Input {
@@ -30,13 +31,13 @@ pub(crate) struct Input {
     /// How much the last read was offered.
     offered: usize,
     /// The body frame that is being read past the buffer.
-    straight: Option<Box<Straight>>,
+    direct: Option<Box<DirectBody>>,
 }
 
 /// A body frame whose payload goes where it belongs.
 #[derive(Debug)]
-pub(crate) struct Straight {
-    pub(crate) channel: u16,
+pub(crate) struct DirectBody {
+    pub(crate) channel: ChannelId,
     pub(crate) body: Body,
     /// All of the payload, and what is missing of it.
     pub(crate) size: usize,
@@ -46,7 +47,7 @@ pub(crate) struct Straight {
 /// See [`Input::next_plain_delivery`].
 #[derive(Debug)]
 pub(crate) struct PlainDelivery<'a> {
-    pub(crate) channel: u16,
+    pub(crate) channel: ChannelId,
     pub(crate) deliver: BasicDeliver<'a>,
     pub(crate) body: &'a [u8],
 }
@@ -55,10 +56,10 @@ pub(crate) struct PlainDelivery<'a> {
 #[derive(Debug)]
 pub(crate) enum Next<'a> {
     Frame(Frame<'a>),
-    /// A body frame that had better be read straight; see [`Input::go_straight`].
+    /// A body frame that had better be read straight; see [`Input::read_directly`].
     Large(FrameHead),
     /// One that was.
-    Straight(Box<Straight>),
+    Direct(Box<DirectBody>),
     /// Nothing, for now.
     Incomplete,
 }
@@ -71,7 +72,7 @@ impl Default for Input {
             end: 0,
             offer: OFFER_START,
             offered: 0,
-            straight: None,
+            direct: None,
         }
     }
 }
@@ -98,8 +99,8 @@ impl Input {
             self.buffer.resize(self.end + self.offer, 0);
         }
         let buffer = &mut self.buffer[self.end..self.end + self.offer];
-        let (body, missing) = match &mut self.straight {
-            Some(straight) => (straight.body.space(straight.missing), straight.missing),
+        let (body, missing) = match &mut self.direct {
+            Some(direct) => (direct.body.space(direct.missing), direct.missing),
             None => (&mut [][..], 0),
         };
         // What comes behind the body would not be the frame's end.
@@ -114,13 +115,13 @@ impl Input {
 
     /// Notes that so many of them are there.
     pub(crate) fn filled(&mut self, mut count: usize) {
-        if count >= self.offered && self.straight.is_none() {
+        if count >= self.offered && self.direct.is_none() {
             self.offer = (2 * self.offer).min(OFFER_MAX);
         }
-        if let Some(straight) = &mut self.straight {
-            let part = count.min(straight.missing);
-            straight.body.filled(part);
-            straight.missing -= part;
+        if let Some(direct) = &mut self.direct {
+            let part = count.min(direct.missing);
+            direct.body.filled(part);
+            direct.missing -= part;
             count -= part;
         }
         self.end += count;
@@ -128,8 +129,8 @@ impl Input {
 
     /// Takes the next frame.
     pub(crate) fn next(&mut self, frame_max: usize) -> Result<Next<'_>, FrameError> {
-        if self.straight.is_some() {
-            return self.end_of_straight();
+        if self.direct.is_some() {
+            return self.end_of_direct();
         }
         let unread = &self.buffer[self.start..self.end];
         let Some(head) = FrameHead::read(unread, frame_max)? else {
@@ -137,7 +138,7 @@ impl Input {
         };
         if unread.len() < head.frame_size() {
             let missing = head.frame_size() - unread.len();
-            return Ok(if head.kind == FRAME_BODY && missing > STRAIGHT {
+            return Ok(if head.kind == FRAME_BODY && missing > DIRECT_MIN {
                 Next::Large(head)
             } else {
                 // It will need as much.
@@ -153,7 +154,7 @@ impl Input {
     /// A whole delivery of a small message without properties, if that is what comes next: most are such ones. Else it
     /// takes nothing, and its frames come from [`next`](Self::next).
     pub(crate) fn next_plain_delivery(&mut self, frame_max: usize) -> Option<PlainDelivery<'_>> {
-        if self.straight.is_some() {
+        if self.direct.is_some() {
             return None;
         }
         let unread = &self.buffer[self.start..self.end];
@@ -176,7 +177,7 @@ impl Input {
         }
         self.start += unread.len() - rest.len();
         Some(PlainDelivery {
-            channel: method.channel,
+            channel: ChannelId(method.channel),
             deliver,
             body,
         })
@@ -184,13 +185,13 @@ impl Input {
 
     /// Has the rest of the large frame that [`next`](Self::next) has told of read into `body`, which has room for what
     /// is here of its payload.
-    pub(crate) fn go_straight(&mut self, head: FrameHead, mut body: Body) {
+    pub(crate) fn read_directly(&mut self, head: FrameHead, mut body: Body) {
         let payload = &self.buffer[self.start + FrameHead::LEN..self.end];
         // Its end is missing, and more.
         body.extend(payload);
         self.offer = OFFER_MIN;
-        self.straight = Some(Box::new(Straight {
-            channel: head.channel,
+        self.direct = Some(Box::new(DirectBody {
+            channel: ChannelId(head.channel),
             body,
             size: head.size,
             missing: head.size - payload.len(),
@@ -198,16 +199,13 @@ impl Input {
         (self.start, self.end) = (0, 0);
     }
 
-    fn end_of_straight(&mut self) -> Result<Next<'_>, FrameError> {
+    fn end_of_direct(&mut self) -> Result<Next<'_>, FrameError> {
         match self.unread().first() {
             // Before the end come the bytes that are missing.
             None => Ok(Next::Incomplete),
             Some(&FRAME_END) => {
                 self.start += 1;
-                Ok(self
-                    .straight
-                    .take()
-                    .map_or(Next::Incomplete, Next::Straight))
+                Ok(self.direct.take().map_or(Next::Incomplete, Next::Direct))
             }
             Some(&other) => Err(FrameError::End(other)),
         }
@@ -264,7 +262,7 @@ fn take_frames(
             ];
             frames.extend(payloads.map(|(kind, payload)| OwnedFrame {
                 kind,
-                channel: plain.channel,
+                channel: plain.channel.0,
                 payload,
             }));
             continue;
@@ -275,14 +273,14 @@ fn take_frames(
                 let mut body = Body::default();
                 let size = head.size.min(AT_ONCE);
                 pool.reserve(&mut body, size, head.size as u64);
-                input.go_straight(head, body);
+                input.read_directly(head, body);
                 continue;
             }
             Next::Frame(frame) => {
                 let payload = Bytes::copy_from_slice(frame.payload);
                 (frame.kind, frame.channel, payload)
             }
-            Next::Straight(frame) => (FRAME_BODY, frame.channel, pool.finish(frame.body)),
+            Next::Direct(frame) => (FRAME_BODY, frame.channel.0, pool.finish(frame.body)),
         };
         frames.push(OwnedFrame {
             kind,

@@ -32,7 +32,7 @@ impl Connection {
         });
         blocked.reason.clone_from(&reason);
         self.events
-            .push_back(Event::Changed(ConnectionEvent::Blocked(reason)));
+            .push_back(Event::Notice(ConnectionEvent::Blocked(reason)));
     }
 
     pub(crate) fn unblock(&mut self) {
@@ -41,7 +41,7 @@ impl Connection {
         }
         log::warn!("the broker takes messages again");
         self.events
-            .push_back(Event::Changed(ConnectionEvent::Unblocked));
+            .push_back(Event::Notice(ConnectionEvent::Unblocked));
         self.go_on_publishing();
     }
 

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 
 use crate::connection::publish::line::body_size;
 use crate::connection::publish::mark::footer;
+use crate::types::ids::PromiseNumber;
 use crate::wire::{
     Arena, BasicPublish, ContentHeader, FRAME_OVERHEAD, FieldValue, FrameHead, Method, Properties,
 };
@@ -124,7 +125,7 @@ impl<'a> Clue<'a> {
 
     /// Whether it may be about the message that stands in for a confirm. They are all alike, but for a number.
     pub(crate) fn fits_footer(&self) -> Fit {
-        let (publish, header) = footer(0);
+        let (publish, header) = footer(PromiseNumber(0));
         let mut out = BytesMut::new();
         let encoded = header.encode(&mut out);
         let fit = encoded
@@ -221,8 +222,8 @@ mod tests {
             exchange: exchange.as_bytes(),
             ..Default::default()
         };
-        write_method(&mut out, PUBLISHER, &method).unwrap();
-        let mark = begin_frame(&mut out, FRAME_HEADER, PUBLISHER);
+        write_method(&mut out, PUBLISHER.0, &method).unwrap();
+        let mark = begin_frame(&mut out, FRAME_HEADER, PUBLISHER.0);
         ContentHeader {
             class_id: CLASS_BASIC,
             body_size: 5,

@@ -6,6 +6,7 @@ use crate::connection::publish::mark::{FOOTER, MARK, lost};
 use crate::connection::publish::publisher::Publisher;
 use crate::connection::violation::Violation;
 use crate::types::error::Error;
+use crate::types::ids::PromiseNumber;
 use crate::types::message::Returned;
 use crate::wire::reply_code;
 
@@ -38,7 +39,7 @@ impl Connection {
             if taken {
                 self.published(tag);
             } else {
-                self.settle_publish(tag, Error::Nacked);
+                self.fail_publish(tag, Error::Nacked);
             }
         }
         self.publisher.advance();
@@ -46,11 +47,11 @@ impl Connection {
     }
 
     fn published(&mut self, tag: u64) {
-        let Some(promise) = self.finish_publish(tag) else {
+        let Some(promise) = self.resolve_publish(tag) else {
             return;
         };
         match self.events.back_mut() {
-            Some(Event::Published { last, .. }) if *last + 1 == promise => *last = promise,
+            Some(Event::Published { last, .. }) if last.0 + 1 == promise.0 => *last = promise,
             _ => self.events.push_back(Event::Published {
                 first: promise,
                 last: promise,
@@ -59,22 +60,22 @@ impl Connection {
     }
 
     /// The broker did not take a publish.
-    fn settle_publish(&mut self, tag: u64, error: Error) {
+    fn fail_publish(&mut self, tag: u64, error: Error) {
         let entry = self.publisher.entry(tag);
         // This says nothing of what an earlier connection did with it.
         let error = match entry.is_some_and(|entry| entry.sent_before) {
             true => lost(true, &error),
             false => error,
         };
-        if let Some(promise) = self.finish_publish(tag) {
-            self.settled(promise, Err(error));
+        if let Some(promise) = self.resolve_publish(tag) {
+            self.resolve(promise, Err(error));
         }
     }
 
     /// The promise of a publish that was not settled before, and now is.
-    fn finish_publish(&mut self, tag: u64) -> Option<u64> {
-        let entry = self.publisher.entry(tag).filter(|entry| !entry.settled)?;
-        entry.settled = true;
+    fn resolve_publish(&mut self, tag: u64) -> Option<PromiseNumber> {
+        let entry = self.publisher.entry(tag).filter(|entry| !entry.resolved)?;
+        entry.resolved = true;
         let (promise, span) = (entry.promise, entry.span);
         self.out.unpin(&span);
         Some(promise)
@@ -84,7 +85,10 @@ impl Connection {
     pub(crate) fn returned(&mut self, mut returned: Box<Returned>) -> Result<(), Violation> {
         let headers = &mut returned.properties.headers;
         let mark = headers.get(MARK).and_then(|value| value.as_i64());
-        let tag = mark.and_then(|promise| self.publisher.tag_of(promise.cast_unsigned()));
+        let tag = mark.and_then(|promise| {
+            self.publisher
+                .tag_of(PromiseNumber(promise.cast_unsigned()))
+        });
         let Some(tag) = tag else {
             return Err(Violation::new(
                 reply_code::COMMAND_INVALID,
@@ -101,7 +105,7 @@ impl Connection {
             self.publisher.advance();
         } else {
             headers.remove(MARK);
-            self.settle_publish(tag, Error::NoRoute(returned));
+            self.fail_publish(tag, Error::NoRoute(returned));
             // It stays in its place: its ack, or its footer, is still to come.
         }
         Ok(())
@@ -127,7 +131,7 @@ impl Connection {
 
     /// Publishes that the broker has not handled, as far as is known, given up or not: promises, whether an earlier connection may have
     /// taken them, and whether they are with the socket.
-    pub(crate) fn publishes_under_way(&self) -> impl Iterator<Item = (u64, bool, bool)> {
+    pub(crate) fn publishes_under_way(&self) -> impl Iterator<Item = (PromiseNumber, bool, bool)> {
         let Publisher {
             first_tag, handled, ..
         } = self.publisher;
@@ -141,10 +145,10 @@ impl Connection {
 
     /// The connection has gone: what is known of each publish.
     pub(crate) fn publisher_lost(&mut self, error: &Error) {
-        for (_, entry) in self.publisher.take_unsettled() {
+        for (_, entry) in self.publisher.take_unresolved() {
             let sent = entry.sent_before || !self.out.is_unsent(&entry.span);
             self.out.unpin(&entry.span);
-            self.settled(entry.promise, Err(lost(sent, error)));
+            self.resolve(entry.promise, Err(lost(sent, error)));
         }
         self.held_lost(error);
     }
@@ -153,13 +157,13 @@ impl Connection {
     pub(crate) fn abandon_publishes(&mut self, error: &Error) {
         let mut abandoned = Vec::new();
         for entry in &mut self.publisher.in_flight {
-            if !std::mem::replace(&mut entry.settled, true) {
+            if !std::mem::replace(&mut entry.resolved, true) {
                 abandoned.push((entry.promise, entry.span));
             }
         }
         for (promise, span) in abandoned {
             self.out.unpin(&span);
-            self.settled(promise, Err(lost(true, error)));
+            self.resolve(promise, Err(lost(true, error)));
         }
         self.held_lost(error);
     }

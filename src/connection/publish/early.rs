@@ -2,13 +2,14 @@
 
 use crate::connection::Connection;
 use crate::types::error::Error;
+use crate::types::ids::PromiseNumber;
 use crate::types::message::Message;
 use crate::wire::ShortStr;
 
 /// A publish from before the connection was open.
 #[derive(Debug)]
 pub(crate) struct EarlyPublish {
-    pub(crate) number: u64,
+    pub(crate) promise: PromiseNumber,
     pub(crate) exchange: ShortStr,
     pub(crate) routing_key: ShortStr,
     pub(crate) message: Message,
@@ -31,9 +32,9 @@ impl Connection {
         }
         self.early_bytes = 0;
         for early in std::mem::take(&mut self.early) {
-            self.serve_before(early.number);
+            self.serve_before(early.promise);
             self.publish_now(
-                early.number,
+                early.promise,
                 &early.exchange,
                 &early.routing_key,
                 early.message,
@@ -46,7 +47,7 @@ impl Connection {
     pub(crate) fn fail_early(&mut self, error: &Error) {
         self.early_bytes = 0;
         for early in std::mem::take(&mut self.early) {
-            self.settled(early.number, Err(Error::NotSent(Box::new(error.clone()))));
+            self.resolve(early.promise, Err(Error::NotSent(Box::new(error.clone()))));
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::connection::publish::mark::{invalid_header, lost};
 use crate::connection::publish::publisher::InFlight;
 use crate::connection::recovery::step::Item;
 use crate::types::error::Error;
+use crate::types::ids::PromiseNumber;
 use crate::types::message::Message;
 use crate::wire::{
     Arena, BasicPublish, BasicQos, ContentHeader, EncodeError, FRAME_HEADER, Method, begin_frame,
@@ -33,7 +34,7 @@ impl Connection {
     #[cold]
     pub(crate) fn hold(
         &mut self,
-        promise: u64,
+        promise: PromiseNumber,
         exchange: &str,
         routing_key: &str,
         message: Message,
@@ -42,7 +43,7 @@ impl Connection {
             Ok(held) => self.publisher.line.push_back(held),
             Err(error) => {
                 let error = Error::InvalidArgument(error.to_string());
-                self.settled(promise, Err(error));
+                self.resolve(promise, Err(error));
             }
         }
     }
@@ -56,7 +57,10 @@ impl Connection {
             match Held::read(entry.promise, pieces, sent_before) {
                 Some(held) => self.publisher.line.push_front(held),
                 // It was written here, so it can be read; and if not, nobody waits for ever.
-                None => self.settled(entry.promise, Err(lost(true, &Error::NotConnected))),
+                None => self.resolve(
+                    entry.promise,
+                    Err(lost(true, &Error::bug("a publish cannot be read back"))),
+                ),
             }
         }
     }
@@ -66,7 +70,7 @@ impl Connection {
         if !self.config.options.resend_after_refusal {
             for entry in again {
                 self.out.unpin(&entry.span);
-                self.settled(entry.promise, Err(lost(entry.sent_before, error)));
+                self.resolve(entry.promise, Err(lost(entry.sent_before, error)));
             }
         } else if !again.is_empty() {
             log::debug!(
@@ -128,7 +132,7 @@ impl Connection {
             } else {
                 error
             };
-            return self.settled(held.promise, Err(error));
+            return self.resolve(held.promise, Err(error));
         }
         for piece in held.body {
             self.write_body(PUBLISHER, piece);
@@ -164,8 +168,8 @@ impl Connection {
         }
         let frame_max = self.frame_max;
         let out = self.out.tail();
-        write_method(out, PUBLISHER, &publish)?;
-        let mark = begin_frame(out, FRAME_HEADER, PUBLISHER);
+        write_method(out, PUBLISHER.0, &publish)?;
+        let mark = begin_frame(out, FRAME_HEADER, PUBLISHER.0);
         out.extend_from_slice(&header);
         end_frame(out, mark);
         check_frame(out, mark, frame_max)
@@ -175,9 +179,9 @@ impl Connection {
     fn write_fence(&mut self) {
         self.publisher.line.fence = Some(self.publisher.last_tag());
         // It has no field that could be too long.
-        let _ = write_method(self.out.tail(), PUBLISHER, &BasicQos::default());
+        let _ = write_method(self.out.tail(), PUBLISHER.0, &BasicQos::default());
         self.out.commit();
-        if let Some(channel) = self.channels.get_mut(PUBLISHER) {
+        if let Some(channel) = self.channels.known(PUBLISHER) {
             channel.expect.push_back(Expect::QosOk);
         }
     }
@@ -199,7 +203,7 @@ impl Connection {
     pub(crate) fn suspend_publishes(&mut self) {
         self.publisher.channel_gone();
         self.publisher.line.channel_gone();
-        let entries = self.publisher.take_unsettled().map(|(_, mut entry)| {
+        let entries = self.publisher.take_unresolved().map(|(_, mut entry)| {
             entry.sent_before |= !self.out.is_unsent(&entry.span);
             entry
         });
@@ -228,7 +232,12 @@ impl Connection {
     }
 
     /// Fails a publish that waits, because the connection died of it.
-    pub(crate) fn convict_publish(&mut self, promise: u64, error: &Error, is_certain: bool) {
+    pub(crate) fn convict_publish(
+        &mut self,
+        promise: PromiseNumber,
+        error: &Error,
+        is_certain: bool,
+    ) {
         let line = &mut self.publisher.line;
         let index = line.line.iter().position(|held| held.promise == promise);
         if let Some(held) = index.and_then(|index| line.line.remove(index)) {
@@ -238,7 +247,7 @@ impl Connection {
             } else {
                 lost(held.sent_before, error)
             };
-            self.settled(promise, Err(error));
+            self.resolve(promise, Err(error));
         }
     }
 
@@ -256,7 +265,7 @@ impl Connection {
 
     pub(crate) fn held_lost(&mut self, error: &Error) {
         while let Some(held) = self.publisher.line.pop_front() {
-            self.settled(held.promise, Err(lost(held.sent_before, error)));
+            self.resolve(held.promise, Err(lost(held.sent_before, error)));
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::connection::publish::mark::mark;
+use crate::types::ids::PromiseNumber;
 use crate::types::message::Message;
 use crate::wire::WireMethod;
 use crate::wire::{
@@ -21,7 +22,7 @@ pub(crate) const EACH: usize = 1024;
 /// A publish that is not on the wire.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) promise: u64,
+    pub(crate) promise: PromiseNumber,
     /// The payloads of its first two frames.
     pub(crate) method: Bytes,
     pub(crate) header: Bytes,
@@ -100,7 +101,7 @@ impl Line {
 impl Held {
     /// A message that the user publishes now.
     pub(crate) fn new(
-        promise: u64,
+        promise: PromiseNumber,
         exchange: &str,
         routing_key: &str,
         mut message: Message,
@@ -131,7 +132,11 @@ impl Held {
     }
 
     /// What was written for a publish, read back. Behind its message there may be another, in place of confirms.
-    pub(crate) fn read(promise: u64, pieces: Vec<Bytes>, sent_before: bool) -> Option<Self> {
+    pub(crate) fn read(
+        promise: PromiseNumber,
+        pieces: Vec<Bytes>,
+        sent_before: bool,
+    ) -> Option<Self> {
         let mut frames = Frames(pieces.into());
         let method = frames.next(FRAME_METHOD)?;
         let header = frames.next(FRAME_HEADER)?;

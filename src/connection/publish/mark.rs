@@ -1,6 +1,7 @@
 //! Marks in messages, by which their returns are known, and what is known of a publish that failed.
 
 use crate::types::error::Error;
+use crate::types::ids::PromiseNumber;
 use crate::types::message::Message;
 use crate::wire::{BasicPublish, CLASS_BASIC, ContentHeader, EncodeError, FieldValue, Properties};
 
@@ -10,18 +11,18 @@ pub(crate) const MARK: &str = "x-puka-delivery-tag";
 pub(crate) const FOOTER: &str = "x-puka-footer";
 
 /// Marks a mandatory message as that promise's, and no other's: it may be one that another client had marked.
-pub(crate) fn mark(message: &mut Message, promise: u64) {
+pub(crate) fn mark(message: &mut Message, promise: PromiseNumber) {
     if message.mandatory {
         let headers = &mut message.properties.headers;
         headers.remove(FOOTER);
-        headers.insert(MARK, FieldValue::I64(promise.cast_signed()));
+        headers.insert(MARK, FieldValue::I64(promise.0.cast_signed()));
     }
 }
 
 /// What comes behind each message, in place of confirms.
-pub(crate) fn footer(promise: u64) -> (BasicPublish<'static>, ContentHeader) {
+pub(crate) fn footer(promise: PromiseNumber) -> (BasicPublish<'static>, ContentHeader) {
     let mut properties = Properties::default();
-    let mark = FieldValue::I64(promise.cast_signed());
+    let mark = FieldValue::I64(promise.0.cast_signed());
     properties.headers.insert(MARK, mark);
     properties.headers.insert(FOOTER, true);
     let header = ContentHeader {

@@ -39,6 +39,7 @@ use crate::connection::publish::output::{LARGE, Position};
 use crate::connection::publish::publisher::InFlight;
 use crate::connection::state::State;
 use crate::types::error::{Error, Result};
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::Message;
 use crate::wire::CLASS_BASIC;
 use crate::wire::{
@@ -53,24 +54,24 @@ impl Connection {
     /// Publishes, now or when the connection is open.
     pub(crate) fn publish(
         &mut self,
-        number: u64,
+        promise: PromiseNumber,
         exchange: &str,
         routing_key: &str,
         message: Message,
     ) {
         if let Some(error) = self.refusal() {
-            return self.settled(number, Err(Error::NotSent(Box::new(error))));
+            return self.resolve(promise, Err(Error::NotSent(Box::new(error))));
         }
         match self.state {
             State::Open if self.blocked.is_none() && !self.publishes_wait() => {
-                self.publish_now(number, exchange, routing_key, message)
+                self.publish_now(promise, exchange, routing_key, message)
             }
             State::Closing | State::Over => {
-                self.settled(number, Err(Error::NotSent(Box::new(Error::Closed))));
+                self.resolve(promise, Err(Error::NotSent(Box::new(Error::Closed))));
             }
             _ => {
                 let early = EarlyPublish {
-                    number,
+                    promise,
                     exchange: exchange.into(),
                     routing_key: routing_key.into(),
                     message,
@@ -89,7 +90,7 @@ impl Connection {
     /// Publishes, on a connection that is open.
     pub(crate) fn publish_now(
         &mut self,
-        promise: u64,
+        promise: PromiseNumber,
         exchange: &str,
         routing_key: &str,
         mut message: Message,
@@ -108,14 +109,14 @@ impl Connection {
         let start = self.out.position();
         match self.write_publish(promise, exchange, routing_key, message) {
             Ok(len) => self.in_flight(promise, start, len, false),
-            Err(error) => self.settled(promise, Err(error)),
+            Err(error) => self.resolve(promise, Err(error)),
         }
     }
 
     /// What was written from `start` on is a publish.
     pub(crate) fn in_flight(
         &mut self,
-        promise: u64,
+        promise: PromiseNumber,
         start: Position,
         len: usize,
         sent_before: bool,
@@ -124,7 +125,7 @@ impl Connection {
         self.publisher.in_flight.push_back(InFlight {
             promise,
             span,
-            settled: false,
+            resolved: false,
             sent_before,
         });
         self.out.commit();
@@ -141,10 +142,10 @@ impl Connection {
         self.channels.open(PUBLISHER, Role::Publisher);
         let out = self.out.tail();
         // Neither has a field that could be too long.
-        let _ = write_method(out, PUBLISHER, &ChannelOpen::default());
+        let _ = write_method(out, PUBLISHER.0, &ChannelOpen::default());
         if self.publisher.confirms {
-            let _ = write_method(out, PUBLISHER, &ConfirmSelect::default());
-            if let Some(channel) = self.channels.get_mut(PUBLISHER) {
+            let _ = write_method(out, PUBLISHER.0, &ConfirmSelect::default());
+            if let Some(channel) = self.channels.known(PUBLISHER) {
                 channel.expect.push_back(Expect::SelectOk);
             }
         }
@@ -153,7 +154,7 @@ impl Connection {
     /// Writes all frames of a publish, and says how many bytes they are. On an error it has written nothing.
     fn write_publish(
         &mut self,
-        promise: u64,
+        promise: PromiseNumber,
         exchange: &str,
         routing_key: &str,
         mut message: Message,
@@ -170,7 +171,7 @@ impl Connection {
     /// Writes all frames of a message. On an error it has written nothing.
     pub(crate) fn write_message(
         &mut self,
-        channel: u16,
+        channel: ChannelId,
         exchange: &str,
         routing_key: &str,
         message: Message,
@@ -187,7 +188,7 @@ impl Connection {
             && exchange.len() <= SHORT_MAX
             && routing_key.len() <= SHORT_MAX;
         if is_plain {
-            write_plain_message(self.out.tail(), channel, &method, &message.body);
+            write_plain_message(self.out.tail(), channel.0, &method, &message.body);
             return Ok(());
         }
         let header = ContentHeader {
@@ -205,32 +206,32 @@ impl Connection {
 
     fn write_head(
         &mut self,
-        channel: u16,
+        channel: ChannelId,
         method: &BasicPublish<'_>,
         header: &ContentHeader,
     ) -> Result<()> {
         let frame_max = self.frame_max;
         let out = self.out.tail();
         let invalid = |error: EncodeError| Error::InvalidArgument(error.to_string());
-        write_method(out, channel, method).map_err(invalid)?;
-        let mark = begin_frame(out, FRAME_HEADER, channel);
+        write_method(out, channel.0, method).map_err(invalid)?;
+        let mark = begin_frame(out, FRAME_HEADER, channel.0);
         header.encode(out).map_err(invalid)?;
         end_frame(out, mark);
         check_frame(out, mark, frame_max).map_err(|error| invalid_header(&error))
     }
 
-    pub(crate) fn write_body(&mut self, channel: u16, mut body: Bytes) {
+    pub(crate) fn write_body(&mut self, channel: ChannelId, mut body: Bytes) {
         let largest = self.frame_max - FRAME_OVERHEAD;
         while !body.is_empty() {
             let piece = body.split_to(body.len().min(largest));
             let out = self.out.tail();
             if piece.len() < LARGE {
-                let mark = begin_frame(out, FRAME_BODY, channel);
+                let mark = begin_frame(out, FRAME_BODY, channel.0);
                 out.extend_from_slice(&piece);
                 end_frame(out, mark);
             } else {
                 out.put_u8(FRAME_BODY);
-                out.put_u16(channel);
+                out.put_u16(channel.0);
                 out.put_u32(piece.len() as u32); // At most frame_max, a u32.
                 self.out.push_slice(piece);
                 self.out.tail().extend_from_slice(&[crate::wire::FRAME_END]);
@@ -238,7 +239,7 @@ impl Connection {
         }
     }
 
-    pub(crate) fn write_footer(&mut self, promise: u64) {
+    pub(crate) fn write_footer(&mut self, promise: PromiseNumber) {
         let (publish, header) = footer(promise);
         let _ = self.write_head(PUBLISHER, &publish, &header);
     }

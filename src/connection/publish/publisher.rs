@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 
 use crate::connection::publish::line::Line;
 use crate::connection::publish::output::Span;
+use crate::types::ids::PromiseNumber;
 
 /// A publish that the broker has not answered, or whose turn in `in_flight` has not come.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    pub(crate) promise: u64,
+    pub(crate) promise: PromiseNumber,
     pub(crate) span: Span,
     /// The promise has its result, and the span is unpinned.
-    pub(crate) settled: bool,
+    pub(crate) resolved: bool,
     /// An earlier connection may have taken it, too.
     pub(crate) sent_before: bool,
 }
@@ -39,7 +40,7 @@ impl Publisher {
     }
 
     /// The tag of a promise's publish. Promises rise with their tags.
-    pub(crate) fn tag_of(&self, promise: u64) -> Option<u64> {
+    pub(crate) fn tag_of(&self, promise: PromiseNumber) -> Option<u64> {
         let index = self
             .in_flight
             .binary_search_by_key(&promise, |entry| entry.promise)
@@ -50,7 +51,7 @@ impl Publisher {
     /// Forgets the answered entries in front; not those that were only given up: the broker may have more to say of them.
     pub(crate) fn advance(&mut self) {
         while self.first_tag <= self.handled
-            && self.in_flight.front().is_some_and(|entry| entry.settled)
+            && self.in_flight.front().is_some_and(|entry| entry.resolved)
         {
             self.in_flight.pop_front();
             self.first_tag += 1;
@@ -64,9 +65,9 @@ impl Publisher {
     }
 
     /// Those of them that are yet to be answered.
-    pub(crate) fn take_unsettled(&mut self) -> impl Iterator<Item = (u64, InFlight)> + use<> {
+    pub(crate) fn take_unresolved(&mut self) -> impl Iterator<Item = (u64, InFlight)> + use<> {
         let entries = self.take_in_flight().into_iter();
-        entries.filter(|(_, entry)| !entry.settled)
+        entries.filter(|(_, entry)| !entry.resolved)
     }
 
     /// The tag of the last publish on this channel.

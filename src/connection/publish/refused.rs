@@ -31,7 +31,7 @@ impl Connection {
         let suspects = self.suspects(&entries, error.reply());
         let mut again = Vec::new();
         for (tag, entry) in entries {
-            if entry.settled {
+            if entry.resolved {
                 continue;
             }
             if tag > suspects.last {
@@ -46,7 +46,7 @@ impl Connection {
             } else {
                 lost(true, error)
             };
-            self.settled(entry.promise, Err(result));
+            self.resolve(entry.promise, Err(result));
         }
         self.publish_again(again, suspects.last, error);
     }
@@ -65,17 +65,17 @@ impl Connection {
             if *tag <= handled || self.out.is_unsent(&entry.span) {
                 continue;
             }
-            all.push((*tag, entry.settled || emulates));
+            all.push((*tag, entry.resolved || emulates));
             if is_found {
                 continue;
             }
             // Of one that was given up nothing is known any more.
-            let fit = match entry.settled {
+            let fit = match entry.resolved {
                 true => Fit::May,
                 false => clue.fits(&self.out.head(&entry.span)),
             };
             if fit != Fit::No {
-                fitting.push((*tag, entry.settled));
+                fitting.push((*tag, entry.resolved));
             }
             // It is the one, if none before it was.
             is_found = fit == Fit::Would;

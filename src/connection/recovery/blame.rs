@@ -29,6 +29,7 @@ use crate::connection::recovery::careful::Careful;
 use crate::connection::recovery::step::{Item, StepKey};
 use crate::connection::request::Request;
 use crate::types::error::{Disconnect, Error};
+use crate::types::ids::PromiseNumber;
 use crate::wire::{BasicConsume, BasicGet, BasicPublish, MethodId};
 
 /// So many dying connections in a row make a suspect, if the broker has said that something is wrong; and if it has not.
@@ -96,7 +97,7 @@ impl Blame {
     }
 
     /// The last promise that is suspect.
-    pub(crate) fn youngest_suspect(&self) -> Option<u64> {
+    pub(crate) fn youngest_suspect(&self) -> Option<PromiseNumber> {
         let promises = self.deaths.keys().filter_map(|item| match item {
             Item::Promise(promise) => Some(*promise),
             Item::Step(_) => None,
@@ -276,12 +277,12 @@ impl Connection {
                 }
                 Role::Replay(step) => add(Item::Step(step.key()), step.request().method()),
                 Role::Get { promise, .. } => add(Item::Promise(*promise), BasicGet::ID),
-                Role::Caller {
+                Role::Rpc {
                     promise,
                     is_handled: false,
                     ..
                 }
-                | Role::Expired { promise } => add(Item::Promise(*promise), BasicPublish::ID),
+                | Role::ExpiredRpc { promise } => add(Item::Promise(*promise), BasicPublish::ID),
                 Role::Consumer(consumer) if consumer.starting > 0 => {
                     add(Item::Promise(consumer.promise), BasicConsume::ID);
                 }
@@ -324,7 +325,7 @@ impl Connection {
             }
             Item::Promise(promise) => {
                 if self.waiting.remove(&promise).is_some() {
-                    self.settled(promise, Err(error));
+                    self.resolve(promise, Err(error));
                 } else if self.is_set_aside(promise) {
                     self.convict_consumer(promise, &error);
                 } else {
@@ -334,7 +335,7 @@ impl Connection {
         }
     }
 
-    fn convict_consumer(&mut self, promise: u64, error: &Error) {
+    fn convict_consumer(&mut self, promise: PromiseNumber, error: &Error) {
         let Some(mut consumer) = self.take_suspended(promise) else {
             return;
         };

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
 use crate::connection::recovery::step::Item;
+use crate::types::ids::PromiseNumber;
 
 /// How long a turn may take: whatever hangs at the broker then does not hang everything else.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,7 +29,7 @@ enum Turn {
     Nobody,
     Steps,
     /// Promises up to that one.
-    Promises(u64),
+    Promises(PromiseNumber),
 }
 
 #[derive(Debug)]
@@ -147,7 +148,8 @@ impl Connection {
             return true;
         }
         self.release_held_carefully()
-            || !self.publisher.line.is_empty() && self.give_turn_to(Turn::Promises(u64::MAX))
+            || !self.publisher.line.is_empty()
+                && self.give_turn_to(Turn::Promises(PromiseNumber(u64::MAX)))
     }
 
     fn give_turn_to(&mut self, turn: Turn) -> bool {

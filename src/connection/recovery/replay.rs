@@ -13,12 +13,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
-use crate::connection::channel::Role;
+use crate::connection::channel::{Channel, Role};
 use crate::connection::event::Event;
 use crate::connection::expect::Expect;
 use crate::connection::recovery::step::{Gone, Item, Plan, Step, StepKey};
 use crate::connection::state::State;
 use crate::types::error::Error;
+use crate::types::ids::ChannelId;
 use crate::types::recovery::{ConnectionEvent, Restored};
 use crate::types::results::Outcome;
 use crate::wire::{ChannelOpen, ShortStr, write_method};
@@ -201,14 +202,14 @@ impl Connection {
         self.replay_done();
     }
 
-    fn start_step(&mut self, mut step: Step, channel: u16, is_new: bool) {
+    fn start_step(&mut self, mut step: Step, channel: ChannelId, is_new: bool) {
         // A queue may have got its new name since the plan was made.
         self.topology.follow_step(&mut step);
         let item = Item::Step(step.key());
         let mark = self.out.tail().len();
         if is_new {
             // It has no field that could be too long.
-            let _ = write_method(self.out.tail(), channel, &ChannelOpen::default());
+            let _ = write_method(self.out.tail(), channel.0, &ChannelOpen::default());
         }
         match self.write_call(&step.request(), channel) {
             Ok(call) => {
@@ -230,11 +231,9 @@ impl Connection {
     }
 
     /// A step's answer.
-    pub(crate) fn replayed(&mut self, number: u16, outcome: Outcome) {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return;
-        };
-        if let Role::Replay(step) = std::mem::replace(&mut channel.role, Role::Settling) {
+    pub(crate) fn replayed(&mut self, id: ChannelId, outcome: Outcome) {
+        let channel = self.channels.known(id);
+        if let Some(step) = channel.and_then(Channel::take_step) {
             self.blame.answered(|| Item::Step(step.key()));
             if let (Step::Queue(old, _), Outcome::QueueDeclareOk(ok)) = (step, outcome)
                 && old != ok.queue
@@ -243,7 +242,7 @@ impl Connection {
             }
         }
         self.replay.outstanding = self.replay.outstanding.saturating_sub(1);
-        self.release(number);
+        self.release(id);
         self.go_on_replaying();
     }
 
@@ -360,7 +359,7 @@ impl Connection {
             report.republished
         );
         self.events
-            .push_back(Event::Changed(ConnectionEvent::Restored(report)));
+            .push_back(Event::Notice(ConnectionEvent::Restored(report)));
         self.go_on_publishing();
         self.serve_waiting();
     }
@@ -376,7 +375,7 @@ impl Connection {
             ..Restored::default()
         };
         self.events
-            .push_back(Event::Changed(ConnectionEvent::Restored(report)));
+            .push_back(Event::Notice(ConnectionEvent::Restored(report)));
     }
 
     /// Publishes what was kept, and what came since, unless something has to come first.

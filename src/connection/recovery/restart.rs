@@ -6,6 +6,7 @@ use crate::connection::consume::unsettled::Unsettled;
 use crate::connection::recovery::replay::is_refusal;
 use crate::connection::recovery::step::Item;
 use crate::types::error::Error;
+use crate::types::ids::ChannelId;
 use crate::wire::{ChannelOpen, write_method};
 
 impl Connection {
@@ -40,13 +41,13 @@ impl Connection {
                 continue;
             };
             if is_new {
-                let _ = write_method(self.out.tail(), channel, &ChannelOpen::default());
+                let _ = write_method(self.out.tail(), channel.0, &ChannelOpen::default());
             }
             self.restart_consumer(consumer, channel);
         }
     }
 
-    fn restart_consumer(&mut self, consumer: Consumer, channel: u16) {
+    fn restart_consumer(&mut self, consumer: Consumer, channel: ChannelId) {
         let mark = self.out.tail().len();
         let promise = consumer.promise;
         self.blame.note_start(self.now, || Item::Promise(promise));

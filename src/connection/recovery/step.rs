@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::connection::recovery::bindings::Binding;
 use crate::connection::recovery::bindings::Key;
 use crate::connection::request::Request;
+use crate::types::ids::PromiseNumber;
 use crate::types::requests::{ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare};
 use crate::wire::ShortStr;
 
@@ -127,5 +128,5 @@ impl Gone {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Item {
     Step(StepKey),
-    Promise(u64),
+    Promise(PromiseNumber),
 }

@@ -103,12 +103,12 @@ impl Topology {
                 let key = || StepKey::QueueBinding(binding.key());
                 self.aside.forget_binding(key);
             }
-            Request::Consume(_) | Request::Send(_) | Request::Get(_) => {}
+            Request::Consume(_) | Request::Rpc(_) | Request::Get(_) => {}
         }
     }
 
     fn note_declared(&mut self, queue: QueueDeclare, ok: &QueueDeclareOk) {
-        let name = own(&ok.queue);
+        let name = detached(&ok.queue);
         // A new one has neither.
         if queue.passive || ok.consumer_count > 0 || ok.message_count > 0 {
             self.has_queue_after_all(&name);
@@ -326,7 +326,7 @@ impl Topology {
 
     /// The broker made another name for a queue.
     pub(crate) fn rename(&mut self, old: &ShortStr, new: &ShortStr) {
-        let new = own(new);
+        let new = detached(new);
         let known = self.untold.remove(old).unwrap_or_else(|| old.clone());
         self.untold.insert(new.clone(), known);
         if let Some(queue) = self.queues.remove(old) {
@@ -386,7 +386,7 @@ impl Topology {
                     self.follow_name(&mut consumer.queue);
                 }
             }
-            Request::Send(request) if request.exchange.is_empty() => {
+            Request::Rpc(request) if request.exchange.is_empty() => {
                 self.follow_name(&mut request.routing_key);
             }
             _ => {}
@@ -442,7 +442,7 @@ fn kind(queue: &QueueDeclare) -> Option<bool> {
 }
 
 /// A name of its own, that does not keep the buffer it was read into.
-fn own(name: &ShortStr) -> ShortStr {
+fn detached(name: &ShortStr) -> ShortStr {
     name.to_string().into()
 }
 

@@ -9,6 +9,7 @@ use super::script::{
 use crate::ClientOptions;
 use crate::connection::Request;
 use crate::types::error::{Disconnect, Error};
+use crate::types::ids::PromiseNumber;
 use crate::types::message::Message;
 use crate::types::requests::{Consume, Get};
 use crate::types::results::Outcome;
@@ -524,7 +525,9 @@ fn close_succeeds_and_everything_else_is_closed() {
     let too_late = script.publish("", "a", "too late");
     let again = script.close();
     let of_consumer = script.promise();
-    script.connection.recover(of_consumer, consumer);
+    script
+        .connection
+        .recover(PromiseNumber(of_consumer), PromiseNumber(consumer));
     let late_calls = [
         of_consumer,
         script.cancel(consumer),

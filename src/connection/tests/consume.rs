@@ -4,6 +4,7 @@ use super::script::{EPOCH, Script, channel_close, content_of, wire_declare};
 use crate::ClientOptions;
 use crate::connection::{Request, Settle};
 use crate::types::error::Error;
+use crate::types::ids::PromiseNumber;
 use crate::types::message::{Delivery, Message};
 use crate::types::requests::{Consume, ConsumeMulti, Get, Requeue};
 use crate::types::results::CancelledBy;
@@ -179,7 +180,10 @@ fn a_delivery_has_what_the_broker_says_of_it() {
         (1, CONSUMER)
     );
     assert_eq!(delivery.promise().client, 7);
-    assert_eq!((delivery.origin.channel, delivery.origin.epoch), (2, EPOCH));
+    assert_eq!(
+        (delivery.origin.channel.0, delivery.origin.epoch),
+        (2, EPOCH)
+    );
 }
 
 /// A table that some peer may send, which is not understood down to its end.
@@ -799,7 +803,9 @@ fn recover_takes_nothing_from_a_consumer_with_no_ack() {
     let mut script = consuming(Consume::new("q").no_ack(true));
     script.deliver(2, "2.0.", 1, "before");
     let recovered = script.promise();
-    script.connection.recover(recovered, 2);
+    script
+        .connection
+        .recover(PromiseNumber(recovered), PromiseNumber(2));
     script.collect();
     script.expect(2, BasicRecover { requeue: true });
     script.deliver(2, "2.0.", 2, "meanwhile");
@@ -815,7 +821,9 @@ fn recover_has_all_that_is_with_the_user_come_again() {
     let read = one(&mut script);
     script.deliver(2, "2.0.", 2, "unread");
     let recovered = script.promise();
-    script.connection.recover(recovered, 2);
+    script
+        .connection
+        .recover(PromiseNumber(recovered), PromiseNumber(2));
     script.collect();
     script.expect(2, BasicRecover { requeue: true });
     // The broker sent it before it took all of them back.

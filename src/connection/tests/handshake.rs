@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::script::{CONNECT, Script, TUNE, frame_of, server_properties, start};
 use crate::ClientOptions;
 use crate::types::error::Error;
+use crate::types::ids::PromiseNumber;
 use crate::types::results::{Connected, Outcome};
 use crate::wire::{
     ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionOpenOk, ConnectionSecure,
@@ -458,7 +459,7 @@ fn a_secret_that_no_frame_can_hold_is_refused_and_not_kept() {
     let secret = "s".repeat(TUNE.frame_max as usize);
     script
         .connection
-        .update_secret(promise, secret, &"expired".into());
+        .update_secret(PromiseNumber(promise), secret, &"expired".into());
     script.collect();
     assert_matches!(script.result(promise), Some(Err(Error::InvalidArgument(_))));
     script.expect_nothing();

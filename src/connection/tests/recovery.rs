@@ -156,7 +156,7 @@ fn a_publish_that_is_given_up_says_whether_it_may_have_arrived() {
     let unsent = script.publish("", "a", "2");
     script.lose();
     let early = script.publish("", "a", "3");
-    script.connection.give_up(&Error::Closed);
+    script.connection.end(&Error::Closed);
     script.collect();
     assert_matches!(script.result(sent), Some(Err(Error::OutcomeUnknown(_))));
     assert_matches!(script.result(unsent), Some(Err(Error::NotSent(_))));

@@ -336,7 +336,7 @@ fn a_line_survives_the_socket_and_is_lost_with_the_connection() {
     let (mut script, promises) = with_a_line(options());
     written(&mut script);
     script.lose();
-    script.connection.give_up(&Error::Closed);
+    script.connection.end(&Error::Closed);
     script.collect();
     // The last of the batch is the fence.
     let sent = out - 1;

@@ -517,7 +517,7 @@ fn what_is_deleted_while_it_cannot_be_had_is_not_declared_again() {
 fn giving_up_is_told() {
     let mut script = recovering();
     script.lose();
-    script.connection.give_up(&Error::ConnectionBroken(
+    script.connection.end(&Error::ConnectionBroken(
         crate::types::error::Disconnect::Eof,
     ));
     script.collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::script::{Script, channel_close, content_of, wire_declare};
-use crate::connection::{Request, Sending};
+use crate::connection::{Request, RpcRequest};
 use crate::types::error::Error;
 use crate::types::message::Message;
 use crate::types::results::Outcome;
@@ -15,14 +15,14 @@ use crate::wire::{
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn call(script: &mut Script, routing_key: &str, body: &'static str) -> u64 {
-    let sending = Sending {
+    let sending = RpcRequest {
         exchange: "".into(),
         routing_key: routing_key.into(),
         message: Message::new(body).reply_to("mine").correlation_id("mine"),
         timeout: LIMIT,
         deadline: script.now + LIMIT,
     };
-    script.request(Request::Send(Box::new(sending)))
+    script.request(Request::Rpc(Box::new(sending)))
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::script::Script;
 use crate::ClientOptions;
 use crate::connection::consume::unsettled::Unsettled;
-use crate::connection::{Request, Sending};
+use crate::connection::{Request, RpcRequest};
 use crate::types::error::Error;
 use crate::types::message::Message;
 use crate::types::requests::Consume;
@@ -33,7 +33,7 @@ fn assert_linear(few: usize, mut work: impl FnMut(usize)) {
 
 fn call(script: &mut Script) -> u64 {
     let limit = Duration::from_secs(10);
-    script.request(Request::Send(Box::new(Sending {
+    script.request(Request::Rpc(Box::new(RpcRequest {
         exchange: "".into(),
         routing_key: "q".into(),
         message: Message::new("?"),
@@ -89,7 +89,7 @@ fn acknowledgements_in_any_order() {
 fn a_call_that_cannot_be_written_is_not_given_up_once_more() {
     let mut script = Script::connected();
     let limit = Duration::from_secs(10);
-    let refused = script.request(Request::Send(Box::new(Sending {
+    let refused = script.request(Request::Rpc(Box::new(RpcRequest {
         exchange: "x".repeat(256).into(),
         routing_key: "q".into(),
         message: Message::new("?"),

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::ClientOptions;
-use crate::connection::{Config, Connection, Event, Login, Request, SLICES, Sending, Settle};
+use crate::connection::{Config, Connection, Event, Login, Request, RpcRequest, SLICES, Settle};
 use crate::types::client_options::AuthMechanism;
 use crate::types::error::{Disconnect, Result};
+use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::{Delivery, Message};
 use crate::types::recovery::{ConnectionEvent, Recovery};
 use crate::types::requests::{ConsumeMulti, QueueDeclare};
@@ -70,7 +71,7 @@ impl Script {
         };
         Self {
             now: config.now,
-            connection: Connection::new(CONNECT, config),
+            connection: Connection::new(PromiseNumber(CONNECT), config),
             promises: CONNECT,
             results: HashMap::new(),
             deliveries: Vec::new(),
@@ -142,7 +143,7 @@ impl Script {
 
     pub(super) fn request(&mut self, request: Request) -> u64 {
         let promise = self.promise();
-        self.connection.request(promise, request);
+        self.connection.request(PromiseNumber(promise), request);
         self.collect();
         promise
     }
@@ -162,15 +163,20 @@ impl Script {
         message: impl Into<Message>,
     ) -> u64 {
         let promise = self.promise();
-        self.connection
-            .publish(promise, exchange, routing_key, message.into());
+        self.connection.publish(
+            PromiseNumber(promise),
+            exchange,
+            routing_key,
+            message.into(),
+        );
         self.collect();
         promise
     }
 
     pub(super) fn cancel(&mut self, consumer: u64) -> u64 {
         let promise = self.promise();
-        self.connection.cancel(promise, consumer);
+        self.connection
+            .cancel(PromiseNumber(promise), PromiseNumber(consumer));
         self.collect();
         promise
     }
@@ -178,14 +184,16 @@ impl Script {
     /// `basic_recover`.
     pub(super) fn recover(&mut self, consumer: u64) -> u64 {
         let promise = self.promise();
-        self.connection.recover(promise, consumer);
+        self.connection
+            .recover(PromiseNumber(promise), PromiseNumber(consumer));
         self.collect();
         promise
     }
 
     pub(super) fn qos(&mut self, consumer: u64, prefetch: u16) -> u64 {
         let promise = self.promise();
-        self.connection.qos(promise, consumer, prefetch);
+        self.connection
+            .qos(PromiseNumber(promise), PromiseNumber(consumer), prefetch);
         self.collect();
         promise
     }
@@ -210,13 +218,13 @@ impl Script {
 
     pub(super) fn disconnect(&mut self, broken: Disconnect) {
         self.connection.set_time(self.now);
-        self.connection.handle_disconnect(broken);
+        self.connection.disconnected(broken);
         self.collect();
     }
 
     pub(super) fn close(&mut self) -> u64 {
         let promise = self.promise();
-        self.connection.close(promise);
+        self.connection.close(PromiseNumber(promise));
         self.collect();
         promise
     }
@@ -365,14 +373,14 @@ impl Script {
 
     /// A request to another program.
     pub(super) fn call(&mut self, timeout: Duration) -> u64 {
-        let sending = Sending {
+        let sending = RpcRequest {
             exchange: "".into(),
             routing_key: "rpc".into(),
             message: Message::new("x"),
             timeout,
             deadline: self.now + timeout,
         };
-        self.request(Request::Send(Box::new(sending)))
+        self.request(Request::Rpc(Box::new(sending)))
     }
 
     /// The next bytes that the client has written.
@@ -456,7 +464,7 @@ impl Script {
     }
 
     /// A consumer is cancelled: what no test has taken goes back.
-    fn give_back(&mut self, consumer: u64, channel: u16, gone: &[ShortStr]) {
+    fn give_back(&mut self, consumer: u64, channel: ChannelId, gone: &[ShortStr]) {
         let mut unread = Vec::new();
         self.deliveries.retain_mut(|(promise, delivery)| {
             if *promise != consumer {
@@ -474,26 +482,31 @@ impl Script {
         while let Some(event) = self.connection.poll_event() {
             self.events.push(format!("{event:?}"));
             match event {
-                Event::Resolved(promise, result) => self.set_result(promise, result),
-                Event::Published { first, last } => {
+                Event::Resolved(PromiseNumber(promise), result) => self.set_result(promise, result),
+                Event::Published {
+                    first: PromiseNumber(first),
+                    last: PromiseNumber(last),
+                } => {
                     for promise in first..=last {
                         self.set_result(promise, Ok(Outcome::Published));
                     }
                 }
-                Event::Delivery(promise, delivery) => {
+                Event::Delivery(PromiseNumber(promise), delivery) => {
                     assert!(
                         !self.results.contains_key(&promise),
                         "{promise}: {delivery:?}"
                     );
                     self.deliveries.push((promise, *delivery));
                 }
-                Event::Stale(promise) => self.deliveries.retain(|(its, _)| *its != promise),
+                Event::Stale(PromiseNumber(promise)) => {
+                    self.deliveries.retain(|(its, _)| *its != promise)
+                }
                 Event::Unread {
-                    consumer,
+                    consumer: PromiseNumber(consumer),
                     channel,
                     gone,
                 } => self.give_back(consumer, channel, &gone),
-                Event::Changed(change) => self.changes.push(change),
+                Event::Notice(change) => self.changes.push(change),
             }
         }
     }

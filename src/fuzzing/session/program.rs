@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Session;
-use crate::connection::{Request, Sending, Settle};
+use crate::connection::{Request, RpcRequest, Settle};
 use crate::fuzzing::Choices;
+use crate::types::ids::PromiseNumber;
 use crate::types::message::Message;
 use crate::types::requests::{
     Consume, ConsumeMulti, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, QueueBind,
@@ -43,26 +44,27 @@ impl Session {
         if matches!(request, Request::Consume(_)) {
             self.consuming.insert(promise);
         }
-        self.connection.request(promise, request);
+        self.connection.request(PromiseNumber(promise), request);
         self.collect();
     }
 
     fn publish(&mut self, exchange: &str, message: Message) {
         let promise = self.promise();
-        self.connection.publish(promise, exchange, "work", message);
+        self.connection
+            .publish(PromiseNumber(promise), exchange, "work", message);
         self.collect();
     }
 
     fn call(&mut self, routing_key: &str) {
         let timeout = Duration::from_secs(3);
-        let sending = Sending {
+        let sending = RpcRequest {
             exchange: "".into(),
             routing_key: routing_key.into(),
             message: Message::new("question"),
             timeout,
             deadline: self.now + timeout,
         };
-        self.request(Request::Send(Box::new(sending)));
+        self.request(Request::Rpc(Box::new(sending)));
     }
 
     /// The program wants something.
@@ -133,26 +135,33 @@ impl Session {
             20 => {
                 let promise = self.promise();
                 let consumer = u64::from(choices.byte());
-                self.connection.cancel(promise, consumer);
+                self.connection
+                    .cancel(PromiseNumber(promise), PromiseNumber(consumer));
             }
             21 => {
                 let promise = self.promise();
                 let (consumer, prefetch) = (u64::from(choices.byte()), choices.byte());
-                self.connection.qos(promise, consumer, prefetch.into());
+                self.connection.qos(
+                    PromiseNumber(promise),
+                    PromiseNumber(consumer),
+                    prefetch.into(),
+                );
             }
             22 => {
                 let promise = self.promise();
                 let consumer = u64::from(choices.byte());
-                self.connection.recover(promise, consumer);
+                self.connection
+                    .recover(PromiseNumber(promise), PromiseNumber(consumer));
             }
             _ if flag => {
                 let promise = self.promise();
                 let secret = "s".repeat(choices.short().into());
-                self.connection.update_secret(promise, secret, &name.into());
+                self.connection
+                    .update_secret(PromiseNumber(promise), secret, &name.into());
             }
             _ if kind >> 6 == 3 => {
                 let promise = self.promise();
-                self.connection.close(promise);
+                self.connection.close(PromiseNumber(promise));
             }
             _ => {}
         }
