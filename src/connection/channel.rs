@@ -30,7 +30,7 @@ pub(crate) enum Role {
         /// Whether the broker has surely handled the message.
         is_handled: bool,
     },
-    /// A call that was given up: what the broker has yet to say of its message is for nobody.
+    /// An rpc that was given up: what the broker has yet to say of its message is for nobody.
     ExpiredRpc {
         promise: PromiseNumber,
     },
@@ -79,7 +79,7 @@ pub(crate) struct Channel {
     pub(crate) incoming: Option<Incoming>,
     /// Deliveries that want an acknowledgement.
     pub(crate) unsettled: Unsettled,
-    /// Whether replies to calls come here: that once begun stays.
+    /// Whether replies of other programs come here: that once begun stays.
     pub(crate) takes_replies: bool,
 }
 

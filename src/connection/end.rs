@@ -100,7 +100,7 @@ impl Connection {
         if self.state.is_up() {
             self.suspend_publishes();
         }
-        self.state.become_(State::Suspended);
+        self.state.enter(State::Suspended);
         // No turn is going on, nor is one timed.
         self.blame.careful = None;
         self.failure = Some(error.clone());
@@ -149,7 +149,7 @@ impl Connection {
         for close in std::mem::take(&mut self.closes) {
             self.resolve(close, Err(error.clone()));
         }
-        self.state.become_(State::Over);
+        self.state.enter(State::Over);
         self.ended = Some(error.clone());
         self.heartbeat.stop();
         self.publisher_lost(error);

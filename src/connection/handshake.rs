@@ -1,16 +1,6 @@
 //! The life of the connection itself: protocol header, start, tune, open; and close, in both directions.
 //!
-//! ```text
-//!            header >        < start   start-ok >       < tune   tune-ok, open >      < open-ok
-//!   new() ------------> Start -------------------> Tune --------------------> Opening ------> Open
-//!                                                                                              |
-//!                              Over <------ < close-ok ------ Closing <------ close > ---------+
-//!                               ^                                                              |
-//!                               +---- < close, close-ok >  (at any time)  ---------------------+
-//! ```
-//!
-//! A connection that may have another socket goes to Suspended instead of Over, and from there to Start again; after
-//! open-ok it is Recovering before it is Open. That is in `recovery/`.
+//! The states it goes through are drawn in `state.rs`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,7 +38,7 @@ impl Connection {
                 };
                 let _ = write_method(self.out.tail(), 0, &bye);
                 self.out.commit();
-                self.state.become_(State::Closing);
+                self.state.enter(State::Closing);
                 self.closes.push(close);
             }
             State::Closing => self.closes.push(close),
@@ -59,44 +49,6 @@ impl Connection {
             }
             State::Over => self.resolve(close, Err(Error::Closed)),
         }
-    }
-
-    /// Whether the first bytes can be those of a frame. It ends the connection if not.
-    pub(super) fn check_protocol(&mut self, input: &[u8]) -> bool {
-        if self.state != State::Start {
-            return true;
-        }
-        let Some(&first) = input.first() else {
-            return false;
-        };
-        if first == crate::wire::FRAME_METHOD {
-            return true;
-        }
-        if input.len() < PROTOCOL_HEADER.len()
-            && PROTOCOL_HEADER.starts_with(&input[..input.len().min(4)])
-        {
-            return false;
-        }
-        let text = match *input {
-            [b'A', b'M', b'Q', b'P', id, major, minor, revision, ..] => format!(
-                "the peer speaks AMQP {id}-{major}-{minor}-{revision}, this client AMQP 0-9-1: is the port the right \
-                 one?"
-            ),
-            // The head of an alert, which may come in pieces.
-            [0x15 | 0x16] | [0x15 | 0x16, 3] => return false,
-            [0x15 | 0x16, 3, ..] => {
-                "the peer speaks TLS: use amqps://, or the port for plain AMQP (5672)".to_owned()
-            }
-            _ => {
-                let start = &input[..input.len().min(16)];
-                format!(
-                    "the peer does not speak AMQP: its first bytes are \"{}\"",
-                    start.escape_ascii()
-                )
-            }
-        };
-        self.suspend(&Error::UnsupportedProtocol(text));
-        false
     }
 
     /// A method on channel 0.
@@ -159,7 +111,7 @@ impl Connection {
         );
         match self.connect.take() {
             Some(connect) => {
-                self.state.become_(State::Open);
+                self.state.enter(State::Open);
                 self.retry = self.config.recovers;
                 self.resolve(connect, Ok(Outcome::Connected(connected)));
                 self.serve_early();
@@ -218,7 +170,7 @@ impl Connection {
         let written = users
             .check_encodable()
             .and_then(|()| write_method(self.out.tail(), 0, &ok));
-        self.state.become_(State::Tune);
+        self.state.enter(State::Tune);
         self.commit_login(written)
     }
 
@@ -263,7 +215,7 @@ impl Connection {
         let written = write_method(self.out.tail(), 0, &ok)
             .and_then(|()| write_method(self.out.tail(), 0, &open));
         self.heartbeat.start(heartbeat, now);
-        self.state.become_(State::Opening);
+        self.state.enter(State::Opening);
         self.commit_login(written)
     }
 
@@ -332,6 +284,49 @@ impl Connection {
         }
         self.suspend(&error);
     }
+}
+
+/// How a peer begins.
+#[derive(Debug)]
+pub(crate) enum FirstBytes {
+    TooFew,
+    Frame,
+    /// The peer speaks something else; what that is, in words.
+    Foreign(String),
+}
+
+/// What the first bytes can be.
+pub(crate) fn first_bytes(input: &[u8]) -> FirstBytes {
+    let Some(&first) = input.first() else {
+        return FirstBytes::TooFew;
+    };
+    if first == crate::wire::FRAME_METHOD {
+        return FirstBytes::Frame;
+    }
+    if input.len() < PROTOCOL_HEADER.len()
+        && PROTOCOL_HEADER.starts_with(&input[..input.len().min(4)])
+    {
+        return FirstBytes::TooFew;
+    }
+    let text = match *input {
+        [b'A', b'M', b'Q', b'P', id, major, minor, revision, ..] => format!(
+            "the peer speaks AMQP {id}-{major}-{minor}-{revision}, this client AMQP 0-9-1: is the port the right \
+             one?"
+        ),
+        // The head of an alert, which may come in pieces.
+        [0x15 | 0x16] | [0x15 | 0x16, 3] => return FirstBytes::TooFew,
+        [0x15 | 0x16, 3, ..] => {
+            "the peer speaks TLS: use amqps://, or the port for plain AMQP (5672)".to_owned()
+        }
+        _ => {
+            let start = &input[..input.len().min(16)];
+            format!(
+                "the peer does not speak AMQP: its first bytes are \"{}\"",
+                start.escape_ascii()
+            )
+        }
+    };
+    FirstBytes::Foreign(text)
 }
 
 /// 0 is no limit, on either side; `otherwise` counts where both have none.

@@ -3,7 +3,7 @@
 //!
 //! # The life of a request
 //! ```text
-//!   request(number, ..)                                     handle_read(count)
+//!   request(promise, ..)                                    handle_read(count)
 //!        |                                                        |
 //!        v      no channel free                                   v
 //!   [ check ] ----------------> waiting                   [ Input::next ]
@@ -14,7 +14,7 @@
 //!        |  encoded straight into `out`;                          v
 //!        |  the reply is now expected                 the channel's expected reply
 //!        v                                                        |
-//!   out.slices() -> the socket                        events: (number, result)
+//!   out.slices() -> the socket                        events: (promise, result)
 //! ```
 //!
 //! The methods are of four kinds: commands of the user ([`request`](Connection::request),
@@ -22,11 +22,32 @@
 //! (`poll_*` and [`out`](Connection::out)), and questions. After any of the first two, take all events and write the
 //! output.
 //!
-//! - `handshake.rs` opens and closes; `heartbeat.rs` has the timers of a socket.
-//! - `requests.rs` and `channels.rs` carry the plain requests, `encode.rs` has their bytes; `rpc.rs` is for those that wait
-//!   for the reply of another program.
-//! - `incoming/`: what is read, as frames and then as messages.
-//! - `publish/`: the confirm channel, what is refused on it, what waits, and the bytes to be written.
+//! # Words
+//! - *Socket*: what carries a connection. With recovery a connection lives over several, one after another.
+//! - *Promise*: the user's number for a result. It is *resolved*, once; that of a consumer has deliveries before.
+//! - *Request*: what the user asks of the broker. A *call* is one of one method out and one method in.
+//! - *Rpc*: a message to another program, and the reply of that one.
+//! - *Channel*: AMQP's. Its *role* is what goes on there; its *epoch* tells it from the next one of the same number.
+//! - *Confirm channel*: the one of all publishes. *In flight* is what the broker has not answered there.
+//! - *Held*: a publish that stands in *line*, because it cannot be written yet; a delivery that the *gate* keeps from the user.
+//! - *Settled*: a delivery that was acknowledged or refused. A publish, as any promise, is resolved.
+//! - *Fence*: a `basic.qos` that changes nothing. Its answer says that the broker has handled all before it.
+//! - *Suspended*: without a socket; of a consumer, without a channel.
+//! - *Step*: one declaration that is made again. All steps, in the order of what needs what, are the *plan*, and doing
+//!   them is the *replay*.
+//! - *Suspect*: what the last connections may have died of. A *careful* connection sends suspects one by one, and a
+//!   suspect that is *convicted* is not sent again.
+//!
+//! # Files
+//! Data, each file below those that use it: `config`, `event`, `violation`, `state` (every state and every way between
+//! them), `request` (and `encode`, its bytes), `expect` (replies that the broker owes), `channel`, `channels`.
+//!
+//! Behaviour: `handshake` opens and closes, `requests` decides whose turn it is and takes the replies, `rpc` waits for other
+//! programs, `heartbeat` has the timers of a socket, `end` has every end. Here are the connection itself, and what a frame
+//! is for.
+//!
+//! - `incoming/`: what is read: frames, then messages.
+//! - `publish/`: publishes, from the call to the bytes; their confirms, returns and refusals; those that wait; the output.
 //! - `consume/`: consumers, their prefetch, and how deliveries are settled or go back.
 //! - `recovery/`: how all of it is carried over to another socket, and how not every socket dies of the same.
 
@@ -72,6 +93,7 @@ use crate::connection::consume::consumer::Consumer;
 use crate::connection::consume::gate::Account;
 use crate::connection::consume::returning::WORK;
 use crate::connection::expect::Expect;
+use crate::connection::handshake::{FirstBytes, first_bytes};
 use crate::connection::heartbeat::{Due, Heartbeat};
 use crate::connection::incoming::Incoming;
 use crate::connection::incoming::Kind;
@@ -138,7 +160,7 @@ pub(crate) struct Connection {
     blocked: Option<Blocked>,
     /// Promises of `update_secret`, oldest first.
     secrets: VecDeque<PromiseNumber>,
-    /// Calls to other programs, by when they are given up, and their promises.
+    /// Open rpcs, by when they are given up, and their promises.
     rpcs: BTreeMap<(Instant, PromiseNumber), OpenRpc>,
     /// What the client has declared.
     topology: Topology,
@@ -223,8 +245,15 @@ impl Connection {
     }
 
     fn read_frames(&mut self, input: &mut Input, now: Instant) -> Result<(), Violation> {
-        if !self.check_protocol(input.unread()) {
-            return Ok(());
+        if self.state == State::Start {
+            match first_bytes(input.unread()) {
+                FirstBytes::Frame => {}
+                FirstBytes::TooFew => return Ok(()),
+                FirstBytes::Foreign(text) => {
+                    self.suspend(&Error::UnsupportedProtocol(text));
+                    return Ok(());
+                }
+            }
         }
         while !self.is_done() {
             if self.state.is_up()

@@ -34,7 +34,7 @@ pub(crate) enum Request {
     Rpc(Box<RpcRequest>),
 }
 
-/// A call to another program.
+/// A message to another program, for its reply.
 #[derive(Debug, Clone)]
 pub(crate) struct RpcRequest {
     pub(crate) exchange: ShortStr,

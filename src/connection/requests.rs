@@ -103,32 +103,40 @@ impl Connection {
     }
 
     /// Puts a request on its channel.
-    pub(super) fn start(
+    fn start(&mut self, promise: PromiseNumber, request: Request, id: ChannelId, is_new: bool) {
+        self.blame.note_start(self.now, || Item::Promise(promise));
+        let started = self.write_on(id, is_new, |it| it.start_on(promise, request, id));
+        if let Err(error) = started {
+            self.resolve(promise, Err(error));
+        }
+    }
+
+    /// Writes what begins something on a channel, which is opened if it is new. If that cannot be written, nothing is, and the
+    /// channel is free again.
+    pub(crate) fn write_on<T, E>(
         &mut self,
-        promise: PromiseNumber,
-        request: Request,
-        channel: ChannelId,
+        id: ChannelId,
         is_new: bool,
-    ) {
+        write: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         let out = self.out.tail();
         let mark = out.len();
         if is_new {
             // It has no field that could be too long.
-            let _ = write_method(out, channel.0, &ChannelOpen::default());
+            let _ = write_method(out, id.0, &ChannelOpen::default());
         }
-        self.blame.note_start(self.now, || Item::Promise(promise));
-        match self.start_on(promise, request, channel) {
-            Ok(()) => self.out.commit(),
-            Err(error) => {
-                self.out.tail().truncate(mark);
-                if is_new {
-                    self.channels.retire(channel);
-                } else if self.channels.is_idle(channel) {
-                    self.channels.put_back(channel);
-                }
-                self.resolve(promise, Err(error));
-            }
+        let written = write(self);
+        if written.is_ok() {
+            self.out.commit();
+            return written;
         }
+        self.out.tail().truncate(mark);
+        if is_new {
+            self.channels.retire(id);
+        } else if self.channels.is_idle(id) {
+            self.channels.put_back(id);
+        }
+        written
     }
 
     fn start_on(

@@ -1,9 +1,9 @@
-//! Calls: a message to another program, and its reply, by [direct
+//! Rpc: a message to another program, and its reply, by [direct
 //! reply-to](https://www.rabbitmq.com/docs/direct-reply-to).
 //!
-//! RabbitMQ sends the reply over the channel that the request came by, so each call under way has a channel to itself;
-//! an error of one touches no other. A channel that once takes replies goes on taking them in the pool, where a late
-//! one is dropped: the next call costs no more than its message.
+//! RabbitMQ sends the reply over the channel that the request came by, so each rpc has a channel to itself; an error of one
+//! touches no other. A channel that once takes replies goes on taking them in the pool, where a late one is dropped: the
+//! next rpc costs no more than its message.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// The consumer of replies. Those of `basic_consume` have dots in their tags.
 const REPLY_TAG: &str = "puka-reply";
 
-/// A call that is not over.
+/// An rpc that is not over.
 #[derive(Debug)]
 pub(crate) struct OpenRpc {
     /// How long it may take.
@@ -122,7 +122,7 @@ impl Connection {
         }
     }
 
-    /// Gives up the calls whose time is up. A thousand may be due at once: none is looked for.
+    /// Gives up what has no reply when its time is up. A thousand may be due at once: none is looked for.
     pub(crate) fn expire_rpcs(&mut self) {
         while let Some(entry) = self.rpcs.first_entry()
             && entry.key().0 <= self.now
@@ -136,7 +136,7 @@ impl Connection {
         }
     }
 
-    /// The broker may yet return the message of a call that was given up, or close the channel because of it: whoever
+    /// The broker may yet return the message of an rpc that was given up, or close the channel because of it: whoever
     /// had that channel next would be hit. So it is free again when the broker has answered something that came after.
     fn fence_off(&mut self, id: ChannelId, promise: PromiseNumber) {
         self.occupy(id, Role::ExpiredRpc { promise }, []);
@@ -171,7 +171,7 @@ impl Connection {
         }
     }
 
-    /// Notes when a call is given up.
+    /// Notes when an rpc is given up.
     pub(crate) fn note_deadline(&mut self, promise: PromiseNumber, request: &Request) {
         if let Request::Rpc(sending) = request {
             let open = OpenRpc {

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A connection that may have another socket is Suspended instead of Over. No other file changes the state but by
-//! [`State::become_`].
+//! [`State::enter`].
 
 /// Where the connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +34,12 @@ pub(crate) enum State {
 
 impl State {
     /// Goes on to the next state.
-    pub(crate) fn become_(&mut self, next: Self) {
-        debug_assert!(self.may_become(next), "{self:?} cannot become {next:?}");
+    pub(crate) fn enter(&mut self, next: Self) {
+        debug_assert!(self.leads_to(next), "{self:?} does not lead to {next:?}");
         *self = next;
     }
 
-    fn may_become(self, next: Self) -> bool {
+    fn leads_to(self, next: Self) -> bool {
         match (self, next) {
             // The login.
             (Self::Start, Self::Tune) | (Self::Tune, Self::Opening) => true,

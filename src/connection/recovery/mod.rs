@@ -1,13 +1,7 @@
 //! From one socket to the next: what goes on, what is made anew, and what fails.
 //!
-//! ```text
-//!           the socket goes            another socket          open-ok             all is declared
-//!   Open --------------------> Suspended ----------> Start ... ------> Recovering ----------------> Open
-//!     ^                            ^                   |                   |
-//!     |                            +-------------------+-------------------+  it goes, too
-//! ```
-//!
-//! When to try again, and where, is the driver's business. What happens while it is Recovering is in `replay.rs`.
+//! The states are drawn in `state.rs`; the end of a socket is in `end.rs`. When to try again, and where, is the
+//! driver's business. What happens while it is Recovering is in `replay.rs`.
 
 pub(crate) mod aside;
 pub(crate) mod bindings;
@@ -98,7 +92,7 @@ impl Connection {
 
     /// There is another socket: from the protocol header on.
     pub(crate) fn restart(&mut self) {
-        self.state.become_(State::Start);
+        self.state.enter(State::Start);
         self.input.clear();
         self.failure = None;
         self.frame_max = crate::connection::handshake::FRAME_MAX as usize;

@@ -22,7 +22,7 @@ use crate::types::error::Error;
 use crate::types::ids::ChannelId;
 use crate::types::recovery::{ConnectionEvent, Restored};
 use crate::types::results::Outcome;
-use crate::wire::{ChannelOpen, ShortStr, write_method};
+use crate::wire::ShortStr;
 
 /// How long to wait before trying again what the broker cannot do yet: at first, and at most.
 const RETRY: Duration = Duration::from_millis(500);
@@ -119,7 +119,7 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
 impl Connection {
     /// The connection is open anew, and everything is to be declared before anything else.
     pub(crate) fn begin_replay(&mut self) {
-        self.state.become_(State::Recovering);
+        self.state.enter(State::Recovering);
         let Some(recovery) = &self.config.options.recovery else {
             return self.open_again();
         };
@@ -202,31 +202,17 @@ impl Connection {
         self.replay_done();
     }
 
-    fn start_step(&mut self, mut step: Step, channel: ChannelId, is_new: bool) {
+    fn start_step(&mut self, mut step: Step, id: ChannelId, is_new: bool) {
         // A queue may have got its new name since the plan was made.
         self.topology.follow_step(&mut step);
-        let item = Item::Step(step.key());
-        let mark = self.out.tail().len();
-        if is_new {
-            // It has no field that could be too long.
-            let _ = write_method(self.out.tail(), channel.0, &ChannelOpen::default());
-        }
-        match self.write_call(&step.request(), channel) {
+        match self.write_on(id, is_new, |it| it.write_call(&step.request(), id)) {
             Ok(call) => {
-                self.occupy(channel, Role::Replay(step), [Expect::Call(call)]);
+                let key = step.key();
+                self.blame.note_start(self.now, || Item::Step(key));
+                self.occupy(id, Role::Replay(step), [Expect::Call(call)]);
                 self.replay.outstanding += 1;
-                self.blame.note_start(self.now, || item);
-                self.out.commit();
             }
-            Err(error) => {
-                self.out.tail().truncate(mark);
-                if is_new {
-                    self.channels.retire(channel);
-                } else {
-                    self.channels.put_back(channel);
-                }
-                self.report(&step, error);
-            }
+            Err(error) => self.report(&step, error),
         }
     }
 
@@ -344,7 +330,7 @@ impl Connection {
     }
 
     fn open_again(&mut self) {
-        self.state.become_(State::Open);
+        self.state.enter(State::Open);
         self.start_suspended();
         let mut report = std::mem::take(&mut self.replay.report);
         for pending in &self.replay.again {

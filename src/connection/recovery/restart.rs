@@ -7,7 +7,6 @@ use crate::connection::recovery::replay::is_refusal;
 use crate::connection::recovery::step::Item;
 use crate::types::error::Error;
 use crate::types::ids::ChannelId;
-use crate::wire::{ChannelOpen, write_method};
 
 impl Connection {
     /// Starts the consumers that were lost with their channels, as far as their queues are there.
@@ -40,25 +39,16 @@ impl Connection {
                 self.suspended.push_back((consumer, error));
                 continue;
             };
-            if is_new {
-                let _ = write_method(self.out.tail(), channel.0, &ChannelOpen::default());
-            }
-            self.restart_consumer(consumer, channel);
+            self.restart_consumer(consumer, channel, is_new);
         }
     }
 
-    fn restart_consumer(&mut self, consumer: Consumer, channel: ChannelId) {
-        let mark = self.out.tail().len();
+    fn restart_consumer(&mut self, consumer: Consumer, id: ChannelId, is_new: bool) {
         let promise = consumer.promise;
         self.blame.note_start(self.now, || Item::Promise(promise));
-        let started = self.start_consumer(consumer, channel);
-        if started.is_err() {
-            self.out.tail().truncate(mark);
-        }
-        self.out.commit();
+        let started = self.write_on(id, is_new, |it| it.start_consumer(consumer, id));
         if let Err(failure) = started {
-            // It was short enough once, so this is for a smaller frame_max. The channel stays idle.
-            self.channels.put_back(channel);
+            // It was short enough once, so this is for a smaller frame_max.
             self.fail_consumer(failure.0, &failure.1);
         }
     }
