@@ -154,10 +154,7 @@ impl Connection {
             Request::Rpc(sending) => self.start_rpc(promise, *sending, channel),
             request => {
                 let call = self.write_call(&request, channel)?;
-                let calling = Calling {
-                    promise: promise,
-                    request,
-                };
+                let calling = Calling { promise, request };
                 self.channels.push_call(channel, calling, call);
                 Ok(())
             }

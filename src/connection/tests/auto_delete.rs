@@ -1,7 +1,8 @@
 //! Queues and exchanges that delete themselves, and a loss.
 
-use super::recovery::{bind, consume, consume_ok, declare, recovering};
-use super::script::{Script, channel_close, wire_declare_ok};
+use super::frames::{channel_close, wire_declare_ok};
+use super::recovering::{bind, consume, consume_ok, declare, recovering};
+use super::script::Script;
 use crate::connection::Request;
 use crate::types::error::Error;
 use crate::types::requests::{Consume, ExchangeDeclare, QueueBind, QueueDeclare, QueueDelete};

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::recovery::{consume, consume_ok, declare, recovering, restored};
-use super::script::{Script, channel_close, wire_declare_ok};
+use super::frames::{channel_close, wire_declare_ok};
+use super::recovering::{consume, consume_ok, declare, recovering, restored};
+use super::script::Script;
 use crate::connection::Request;
 use crate::types::error::{Disconnect, Error};
 use crate::types::recovery::Restored;

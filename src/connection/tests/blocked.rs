@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::script::{Script, channel_close};
+use super::frames::channel_close;
+use super::script::Script;
 use crate::ClientOptions;
 use crate::types::error::Error;
 use crate::types::message::Message;

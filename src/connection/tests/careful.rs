@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::recovery::{consume, consume_ok, declare, recovering};
-use super::script::{Script, channel_close, wire_declare_ok};
+use super::frames::{channel_close, wire_declare_ok};
+use super::recovering::{consume, consume_ok, declare, recovering};
+use super::script::Script;
 use crate::connection::Request;
 use crate::types::error::Error;
 use crate::types::requests::{Consume, Get, QueueDeclare};

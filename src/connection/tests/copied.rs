@@ -1,7 +1,8 @@
 //! Queues whose messages look like a stream's: they are copied from one.
 
-use super::recovery::{ack, consume, consume_ok, declare, recovering, stream_delivery};
-use super::script::{Script, channel_close, wire_declare_ok};
+use super::frames::{channel_close, wire_declare_ok};
+use super::recovering::{ack, consume, consume_ok, declare, recovering, stream_delivery};
+use super::script::Script;
 use crate::types::requests::{Consume, QueueDeclare};
 use crate::types::results::Outcome;
 use crate::wire::{

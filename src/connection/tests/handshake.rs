@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::script::{CONNECT, Script, TUNE, frame_of, server_properties, start};
+use super::frames::{TUNE, frame_of, server_properties, start};
+use super::script::{CONNECT, Script};
 use crate::ClientOptions;
 use crate::types::error::Error;
 use crate::types::ids::PromiseNumber;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::recovery::{bind, consume, consume_ok, declare, recovering};
-use super::script::{Script, channel_close, wire_declare_ok};
+use super::frames::{channel_close, wire_declare_ok};
+use super::recovering::{bind, consume, consume_ok, declare, recovering};
+use super::script::Script;
 use crate::ClientOptions;
 use crate::connection::Request;
 use crate::types::error::Error;

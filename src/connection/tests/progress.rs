@@ -1,7 +1,8 @@
 //! Whether something has come of a connection before it was lost.
 
-use super::recovery::{ack, consume, declare, recovering, send_publisher};
-use super::script::{Script, channel_close, wire_declare_ok};
+use super::frames::{channel_close, wire_declare_ok};
+use super::recovering::{ack, consume, declare, recovering, send_publisher};
+use super::script::Script;
 use crate::connection::Request;
 use crate::types::error::Error;
 use crate::types::requests::{Consume, Get, QueueDeclare};
@@ -70,7 +71,7 @@ fn what_is_made_anew_is_no_progress_and_a_verdict_is() {
         script.send(2, ChannelOpenOk::default());
         script.send(2, wire_declare_ok("q"));
         script.methods();
-        super::recovery::consume_ok(&mut script, consumer);
+        super::recovering::consume_ok(&mut script, consumer);
         script.deliver(2, &format!("{consumer}.0."), 1, "1");
         assert_eq!(script.deliveries(consumer).len(), 1);
         assert!(!lose(&mut script));

@@ -2,71 +2,23 @@
 
 use std::time::Duration;
 
-use super::script::{
-    CONNECT, Script, TUNE, channel_close, frame_of, wire_declare, wire_declare_ok,
+use super::frames::{TUNE, channel_close, frame_of, wire_declare, wire_declare_ok};
+use super::recovering::{
+    ack, bind, consume, declare, expect_publish, expect_publisher, recovering, restored,
+    send_publisher,
 };
+use super::script::{CONNECT, Script};
 use crate::ClientOptions;
 use crate::connection::Request;
 use crate::types::error::Error;
 use crate::types::message::Message;
-use crate::types::recovery::{ConnectionEvent, Recovery, Restored};
-use crate::types::requests::{Consume, ExchangeDeclare, Get, QueueBind, QueueDeclare, QueueDelete};
-use crate::types::results::CancelledBy;
+use crate::types::recovery::{ConnectionEvent, Recovery};
+use crate::types::requests::{Consume, ExchangeDeclare, Get, QueueDeclare, QueueDelete};
 use crate::types::results::Outcome;
 use crate::wire::{
-    self, BasicAck, BasicConsumeOk, BasicDeliver, BasicPublish, BasicQosOk, ChannelCloseOk,
-    ChannelOpen, ChannelOpenOk, ConfirmSelect, ConfirmSelectOk, ConnectionClose, ConnectionCloseOk,
-    ExchangeDeclareOk, Properties, QueueBindOk,
+    self, BasicQosOk, ChannelCloseOk, ChannelOpen, ChannelOpenOk, ConnectionClose,
+    ConnectionCloseOk, ExchangeDeclareOk, QueueBindOk,
 };
-
-pub(super) fn recovering() -> Script {
-    Script::recovering(ClientOptions::new())
-}
-
-pub(super) fn ack(tag: u64, multiple: bool) -> BasicAck {
-    BasicAck {
-        delivery_tag: tag,
-        multiple,
-    }
-}
-
-#[track_caller]
-pub(super) fn expect_publish(script: &mut Script, routing_key: &str, body: &[u8]) {
-    let publish = BasicPublish {
-        routing_key: routing_key.as_bytes(),
-        ..Default::default()
-    };
-    script.expect(1, publish);
-    script.expect_content(1, &Properties::default(), body);
-}
-
-#[track_caller]
-pub(super) fn expect_publisher(script: &mut Script) {
-    script.expect(1, ChannelOpen::default());
-    script.expect(1, ConfirmSelect::default());
-}
-
-pub(super) fn send_publisher(script: &mut Script) {
-    script.send(1, ChannelOpenOk::default());
-    script.send(1, ConfirmSelectOk {});
-}
-
-/// What the program is told after a reconnection.
-#[track_caller]
-pub(super) fn restored(script: &mut Script) -> Restored {
-    match script.changes.pop() {
-        Some(ConnectionEvent::Restored(restored)) => restored,
-        other => panic!("{other:?}"),
-    }
-}
-
-pub(super) fn declare(script: &mut Script, queue: QueueDeclare, name: &str) {
-    let channel = 2;
-    let promise = script.request(Request::QueueDeclare(queue));
-    script.methods();
-    script.send(channel, wire_declare_ok(name));
-    assert_matches!(script.result(promise), Some(Ok(Outcome::QueueDeclareOk(_))));
-}
 
 #[test]
 fn a_connection_that_is_lost_in_the_read_that_opens_it_recovers() {
@@ -179,157 +131,6 @@ fn what_was_sent_before_and_is_refused_now_is_unknown() {
     script.send(1, channel_close(404, text));
     assert_matches!(script.result(sent), Some(Err(Error::OutcomeUnknown(_))));
     assert_matches!(script.result(fresh), Some(Err(Error::NotFound(_))));
-}
-
-pub(super) fn consume(script: &mut Script, request: Consume) -> u64 {
-    let consumer = script.consume(request);
-    script.methods();
-    script.send(2, ChannelOpenOk::default());
-    script.send(2, BasicQosOk {});
-    consume_ok(script, consumer);
-    consumer
-}
-
-pub(super) fn consume_ok(script: &mut Script, consumer: u64) {
-    let tag = format!("{consumer}.0.");
-    script.send(
-        2,
-        BasicConsumeOk {
-            consumer_tag: tag.as_bytes(),
-        },
-    );
-}
-
-#[test]
-fn a_consumer_goes_on_and_deliveries_from_before_cannot_be_settled() {
-    let mut script = recovering();
-    let consumer = consume(&mut script, Consume::new("q").prefetch_count(2));
-    let tag = format!("{consumer}.0.");
-    script.deliver(2, &tag, 1, "read");
-    let old = script.deliveries(consumer).remove(0);
-    script.deliver(2, &tag, 2, "unread");
-    script.lose();
-    assert!(script.deliveries(consumer).is_empty());
-    // Taken back, it comes again: that is nobody's failure.
-    script.ack(&old).unwrap();
-
-    script.reconnect();
-    script.expect(2, ChannelOpen::default());
-    let qos = wire::BasicQos {
-        prefetch_count: 2,
-        ..Default::default()
-    };
-    script.expect(2, qos);
-    let again = wire::BasicConsume {
-        queue: b"q",
-        consumer_tag: tag.as_bytes(),
-        ..Default::default()
-    };
-    script.expect(2, again);
-    script.expect_nothing();
-    script.send(2, ChannelOpenOk::default());
-    script.send(2, BasicQosOk {});
-    consume_ok(&mut script, consumer);
-    script.deliver(2, &tag, 1, "read");
-    assert!(!script.connection.holds(old.origin));
-    script.ack(&old).unwrap();
-    script.expect_nothing();
-    let new = script.deliveries(consumer).remove(0);
-    script.ack(&new).unwrap();
-    script.expect(2, ack(1, false));
-}
-
-#[test]
-fn a_consumer_that_was_being_cancelled_is_cancelled() {
-    let mut script = recovering();
-    let consumer = consume(&mut script, Consume::new("q"));
-    let cancel = script.cancel(consumer);
-    script.lose();
-    assert_matches!(
-        script.result(consumer),
-        Some(Err(Error::Cancelled(end))) if end.by == CancelledBy::Client
-    );
-    assert_matches!(script.result(cancel), Some(Ok(Outcome::CancelOk(_))));
-    script.reconnect();
-    script.expect_nothing();
-}
-
-#[test]
-fn a_consumer_can_be_cancelled_and_changed_while_there_is_no_connection() {
-    let mut script = recovering();
-    let consumer = consume(&mut script, Consume::new("q").prefetch_count(5));
-    script.lose();
-    let changed = script.qos(consumer, 9);
-    assert_matches!(script.result(changed), Some(Ok(Outcome::Done)));
-    script.reconnect();
-    script.expect(2, ChannelOpen::default());
-    let qos = wire::BasicQos {
-        prefetch_count: 9,
-        ..Default::default()
-    };
-    script.expect(2, qos);
-    script.lose();
-    let cancel = script.cancel(consumer);
-    assert_matches!(script.result(cancel), Some(Ok(Outcome::CancelOk(_))));
-    assert_matches!(script.result(consumer), Some(Err(Error::Cancelled(_))));
-    script.reconnect();
-    script.expect_nothing();
-}
-
-pub(super) fn stream_delivery(script: &mut Script, consumer: u64, tag: u64, offset: i64) {
-    let consumer_tag = format!("{consumer}.0.");
-    let deliver = BasicDeliver {
-        consumer_tag: consumer_tag.as_bytes(),
-        delivery_tag: tag,
-        ..Default::default()
-    };
-    let mut properties = Properties::default();
-    properties.headers.insert("x-stream-offset", offset);
-    script.send_content(2, deliver, &properties, b"");
-}
-
-#[test]
-fn a_consumer_of_a_stream_goes_on_behind_what_was_acknowledged() {
-    for (acked, next) in [(0, 7_i64), (1, 8), (3, 10)] {
-        let mut script = recovering();
-        let stream = Consume::new("s")
-            .prefetch_count(9)
-            .argument("x-stream-offset", "first");
-        let consumer = consume(&mut script, stream);
-        for tag in 1..=3 {
-            stream_delivery(&mut script, consumer, tag, 6 + tag.cast_signed());
-        }
-        for delivery in script.deliveries(consumer).into_iter().take(acked) {
-            script.ack(&delivery).unwrap();
-        }
-        script.methods();
-        script.lose();
-        script.reconnect();
-        script.frame();
-        script.frame();
-        let arguments = wire::FieldTable::new().with("x-stream-offset", next);
-        let tag = format!("{consumer}.0.");
-        let again = wire::BasicConsume {
-            queue: b"s",
-            consumer_tag: tag.as_bytes(),
-            arguments: arguments.encoded(),
-            ..Default::default()
-        };
-        script.expect(2, again);
-    }
-}
-
-#[test]
-fn behind_the_last_offset_of_a_stream_there_is_no_other() {
-    let mut script = recovering();
-    let stream = Consume::new("s").argument("x-stream-offset", "first");
-    let consumer = consume(&mut script, stream);
-    stream_delivery(&mut script, consumer, 1, i64::MAX);
-    assert_eq!(script.deliveries(consumer).len(), 1);
-}
-
-pub(super) fn bind(queue: &str) -> QueueBind {
-    QueueBind::new(queue, "x").routing_key("k")
 }
 
 #[test]

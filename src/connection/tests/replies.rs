@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::script::{Script, channel_close, content_of, wire_declare};
+use super::frames::{channel_close, content_of, wire_declare};
+use super::script::Script;
 use crate::connection::{Request, RpcRequest};
 use crate::types::error::Error;
 use crate::types::message::Message;
@@ -218,6 +219,6 @@ fn a_call_that_waits_for_a_channel_is_given_up_in_time_too() {
     let promise = call(&mut script, "q", "1");
     script.pass(LIMIT);
     assert_matches!(script.result(promise), Some(Err(Error::NoReply(_))));
-    script.connect(super::script::TUNE);
+    script.connect(super::frames::TUNE);
     script.expect_nothing();
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::recovery::{ack, consume, consume_ok, recovering, stream_delivery};
-use super::script::{Script, channel_close};
+use super::frames::channel_close;
+use super::recovering::{ack, consume, consume_ok, recovering, stream_delivery};
+use super::script::Script;
 use crate::types::error::Error;
 use crate::types::requests::{Consume, ConsumeMulti};
 use crate::types::results::CancelledBy;

@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 
-use super::script::{
-    Script, TUNE, channel_close, server_properties, start, wire_declare, wire_declare_ok,
-};
+use super::frames::{TUNE, channel_close, server_properties, start, wire_declare, wire_declare_ok};
+use super::script::Script;
 use crate::ClientOptions;
 use crate::connection::Request;
 use crate::types::error::Error;

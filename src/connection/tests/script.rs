@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io::{IoSlice, Read};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
+use super::frames::{TUNE, content_of, frame_of, server_properties, shown, start};
 use crate::ClientOptions;
-use crate::connection::{Config, Connection, Event, Login, Request, RpcRequest, SLICES, Settle};
+use crate::connection::{Config, Connection, Event, Login, Request, SLICES, Settle};
 use crate::types::client_options::AuthMechanism;
 use crate::types::error::{Disconnect, Result};
 use crate::types::ids::{ChannelId, PromiseNumber};
@@ -16,9 +17,9 @@ use crate::types::recovery::{ConnectionEvent, Recovery};
 use crate::types::requests::{ConsumeMulti, QueueDeclare};
 use crate::types::results::Outcome;
 use crate::wire::{
-    self, Arena, BasicDeliver, ConnectionOpenOk, ConnectionStart, ConnectionTune, ContentHeader,
-    FRAME_BODY, FRAME_HEADER, FRAME_METHOD, FieldTable, Method, OwnedFrame, PROTOCOL_HEADER,
-    Properties, ShortStr, WireMethod, begin_frame, end_frame, split_frame, write_method,
+    Arena, BasicDeliver, ConnectionOpenOk, ConnectionTune, ContentHeader, FRAME_BODY, FRAME_HEADER,
+    FRAME_METHOD, FieldTable, Method, OwnedFrame, PROTOCOL_HEADER, Properties, ShortStr,
+    WireMethod, split_frame,
 };
 
 /// The promise of the connection's opening.
@@ -32,10 +33,10 @@ pub(super) struct Script {
     pub(super) connection: Connection,
     pub(super) now: Instant,
     /// The number of the last promise.
-    promises: u64,
+    pub(super) promises: u64,
     /// None: the result was taken.
-    results: HashMap<u64, Option<Result<Outcome>>>,
-    deliveries: Vec<(u64, Delivery)>,
+    pub(super) results: HashMap<u64, Option<Result<Outcome>>>,
+    pub(super) deliveries: Vec<(u64, Delivery)>,
     /// All events so far, as text.
     pub(super) events: Vec<String>,
     /// What became of the connection, since it was last looked at.
@@ -310,79 +311,6 @@ impl Script {
         methods
     }
 
-    /// A broker that has a word for some methods, and answers all others that it gets meanwhile as one does that has
-    /// nothing to say. The word: false, and the method is answered.
-    pub(super) fn serve(&mut self, mut word: impl FnMut(&mut Self, u16, &Method<'_>) -> bool) {
-        self.write(usize::MAX);
-        while let Some(frame) = split_frame(&mut self.output, usize::MAX).unwrap() {
-            if frame.kind == FRAME_METHOD {
-                let method = Method::decode(&frame.payload).unwrap();
-                if !word(self, frame.channel, &method) {
-                    self.answer(frame.channel, &method);
-                }
-                self.write(usize::MAX);
-            }
-        }
-    }
-
-    fn answer(&mut self, channel: u16, method: &Method<'_>) {
-        match method {
-            Method::ChannelOpen(_) => self.send(channel, wire::ChannelOpenOk::default()),
-            Method::ConfirmSelect(_) => self.send(channel, wire::ConfirmSelectOk {}),
-            Method::BasicQos(_) => self.send(channel, wire::BasicQosOk {}),
-            Method::BasicGet(_) => self.send(channel, wire::BasicGetEmpty::default()),
-            Method::ExchangeDeclare(_) => self.send(channel, wire::ExchangeDeclareOk {}),
-            Method::QueueBind(_) => self.send(channel, wire::QueueBindOk {}),
-            Method::QueueDeclare(declare) => {
-                let queue = declare.queue;
-                let ok = wire::QueueDeclareOk {
-                    queue,
-                    ..Default::default()
-                };
-                self.send(channel, ok);
-            }
-            Method::BasicConsume(consume) if !consume.no_wait => {
-                let consumer_tag = consume.consumer_tag;
-                self.send(channel, wire::BasicConsumeOk { consumer_tag });
-            }
-            _ => {}
-        }
-    }
-
-    /// The broker is there, and so much time passes.
-    pub(super) fn live(&mut self, time: Duration) {
-        self.send_bytes(&raw_frame(wire::FRAME_HEARTBEAT, 0, b""));
-        self.pass(time);
-    }
-
-    /// The broker closes the connection because of such a request.
-    pub(super) fn die_of(&mut self, (class_id, method_id): (u16, u16)) {
-        self.write(usize::MAX);
-        self.output.clear();
-        let close = wire::ConnectionClose {
-            reply_code: 541,
-            class_id,
-            method_id,
-            ..Default::default()
-        };
-        self.send(0, close);
-        self.write(usize::MAX);
-        self.output.clear();
-        assert!(self.connection.is_suspended());
-    }
-
-    /// A request to another program.
-    pub(super) fn call(&mut self, timeout: Duration) -> u64 {
-        let sending = RpcRequest {
-            exchange: "".into(),
-            routing_key: "rpc".into(),
-            message: Message::new("x"),
-            timeout,
-            deadline: self.now + timeout,
-        };
-        self.request(Request::Rpc(Box::new(sending)))
-    }
-
     /// The next bytes that the client has written.
     pub(super) fn expect_bytes(&mut self, bytes: &[u8]) {
         self.write(usize::MAX);
@@ -455,7 +383,7 @@ impl Script {
         its.into_iter().map(|(_, delivery)| delivery).collect()
     }
 
-    fn set_result(&mut self, promise: u64, result: Result<Outcome>) {
+    pub(super) fn set_result(&mut self, promise: u64, result: Result<Outcome>) {
         let before = self.results.insert(promise, Some(result));
         assert!(
             before.is_none(),
@@ -464,7 +392,7 @@ impl Script {
     }
 
     /// A consumer is cancelled: what no test has taken goes back.
-    fn give_back(&mut self, consumer: u64, channel: ChannelId, gone: &[ShortStr]) {
+    pub(super) fn give_back(&mut self, consumer: u64, channel: ChannelId, gone: &[ShortStr]) {
         let mut unread = Vec::new();
         self.deliveries.retain_mut(|(promise, delivery)| {
             if *promise != consumer {
@@ -510,117 +438,4 @@ impl Script {
             }
         }
     }
-}
-
-/// What RabbitMQ proposes.
-pub(super) const TUNE: ConnectionTune = ConnectionTune {
-    channel_max: 2047,
-    frame_max: 131_072,
-    heartbeat: 60,
-};
-
-pub(super) fn server_properties(version: &str) -> FieldTable {
-    FieldTable::new()
-        .with(
-            "capabilities",
-            FieldTable::new()
-                .with("publisher_confirms", true)
-                .with("basic.nack", true),
-        )
-        .with("product", "RabbitMQ")
-        .with("version", version)
-}
-
-pub(super) fn start(server_properties: &FieldTable) -> ConnectionStart<'_> {
-    ConnectionStart {
-        version_major: 0,
-        version_minor: 9,
-        server_properties: server_properties.encoded(),
-        mechanisms: b"AMQPLAIN PLAIN",
-        locales: b"en_US",
-    }
-}
-
-/// A method's frame.
-pub(super) fn frame_of<M: WireMethod>(channel: u16, method: &M) -> BytesMut {
-    let mut out = BytesMut::new();
-    write_method(&mut out, channel, method).unwrap();
-    out
-}
-
-/// A frame of any kind.
-pub(super) fn raw_frame(kind: u8, channel: u16, payload: &[u8]) -> BytesMut {
-    let mut out = BytesMut::new();
-    let mark = begin_frame(&mut out, kind, channel);
-    out.extend_from_slice(payload);
-    end_frame(&mut out, mark);
-    out
-}
-
-/// A content header's frame.
-pub(super) fn header_of(channel: u16, properties: &Properties, body_size: usize) -> BytesMut {
-    let header = ContentHeader {
-        class_id: 60,
-        body_size: body_size as u64,
-        properties: properties.clone(),
-    };
-    let mut payload = BytesMut::new();
-    header.encode(&mut payload).unwrap();
-    raw_frame(FRAME_HEADER, channel, &payload)
-}
-
-/// A method's frame, and those of its message, whose body comes in these pieces.
-pub(super) fn content_of<M: WireMethod>(
-    channel: u16,
-    method: &M,
-    properties: &Properties,
-    pieces: &[&[u8]],
-) -> BytesMut {
-    let mut out = frame_of(channel, method);
-    let size = pieces.iter().map(|piece| piece.len()).sum();
-    out.extend_from_slice(&header_of(channel, properties, size));
-    for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-        out.extend_from_slice(&raw_frame(FRAME_BODY, channel, piece));
-    }
-    out
-}
-
-/// `channel.close`, as the broker says it.
-pub(super) fn channel_close(code: u16, text: &str) -> wire::ChannelClose<'_> {
-    wire::ChannelClose {
-        reply_code: code,
-        reply_text: text.as_bytes(),
-        ..Default::default()
-    }
-}
-
-/// `queue.declare` of a name and nothing else.
-pub(super) fn wire_declare(queue: &str) -> wire::QueueDeclare<'_> {
-    wire::QueueDeclare {
-        queue: queue.as_bytes(),
-        ..Default::default()
-    }
-}
-
-pub(super) fn wire_declare_ok(queue: &str) -> wire::QueueDeclareOk<'_> {
-    wire::QueueDeclareOk {
-        queue: queue.as_bytes(),
-        ..Default::default()
-    }
-}
-
-fn shown(frame: &OwnedFrame) -> String {
-    let OwnedFrame {
-        kind,
-        channel,
-        payload,
-    } = frame;
-    match Method::decode(payload) {
-        Ok(method) if *kind == FRAME_METHOD => format!("{channel}: {method:?}"),
-        _ => format!("{channel}: a frame of type {kind}, {}", start_of(payload)),
-    }
-}
-
-fn start_of(payload: &Bytes) -> String {
-    payload[..payload.len().min(64)].escape_ascii().to_string()
 }

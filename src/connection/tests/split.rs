@@ -3,10 +3,10 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::script::{
-    Script, TUNE, channel_close, content_of, frame_of, raw_frame, server_properties, start,
-    wire_declare_ok,
+use super::frames::{
+    TUNE, channel_close, content_of, frame_of, raw_frame, server_properties, start, wire_declare_ok,
 };
+use super::script::Script;
 use crate::ClientOptions;
 use crate::connection::read_in_pieces;
 use crate::types::message::Message;

@@ -1,10 +1,11 @@
 //! Deliveries that nobody has read: what becomes of them when their consumer is cancelled, and how many are kept.
 
-use super::consume::{
+use super::consuming::{
     CONSUMER, bodies, cancel_ok, consume_ok, consuming, consuming_with, expect_cancel,
     expect_consume, expect_qos, two_queues,
 };
-use super::script::{Script, TUNE, wire_declare, wire_declare_ok};
+use super::frames::{TUNE, wire_declare, wire_declare_ok};
+use super::script::Script;
 use crate::ClientOptions;
 use crate::connection::Settle;
 use crate::types::error::Error;
@@ -371,7 +372,7 @@ fn a_cancelled_consumers_channel_may_close_before_it_is_free() {
     script.expect_nothing();
     script.send(
         2,
-        super::script::channel_close(406, "PRECONDITION_FAILED - too late"),
+        super::frames::channel_close(406, "PRECONDITION_FAILED - too late"),
     );
     script.frame();
     assert_matches!(script.ack(&read[0]), Err(Error::StaleDelivery(1)));
