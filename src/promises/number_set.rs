@@ -28,7 +28,13 @@ impl NumberSet {
 
     /// The first range that ends at `number` or later.
     fn find(&self, number: u64) -> usize {
-        self.ranges.partition_point(|&(_, last)| last < number)
+        match self.ranges.front() {
+            // Most numbers come and go in their order.
+            Some(&(_, last)) if last < number => {
+                self.ranges.partition_point(|&(_, last)| last < number)
+            }
+            _ => 0,
+        }
     }
 
     pub(crate) fn contains(&self, number: PromiseNumber) -> bool {
