@@ -31,6 +31,12 @@ fn recovering() -> ClientOptions {
 }
 
 #[test]
+fn a_broker_may_be_kept_by_whatever_a_test_has() {
+    fn is_plain<T: Clone + Send + Sync + std::fmt::Debug>() {}
+    is_plain::<Broker>();
+}
+
+#[test]
 fn an_order_survives_a_lost_connection_at_every_byte() {
     for bytes in 0..200 {
         let broker = Broker::new();
@@ -260,11 +266,19 @@ fn a_slow_network_takes_its_time() {
         .unwrap();
     assert!(broker.elapsed() < SECOND);
     broker.slow(1000);
-    client
-        .basic_publish("", "q", body)
-        .wait(&mut client)
-        .unwrap();
-    assert!(broker.elapsed() >= 100 * SECOND);
+    let publish = client.basic_publish("", "q", body.clone());
+    client.wait(publish).unwrap();
+    let slowly = broker.elapsed();
+    assert!(
+        slowly >= 100 * SECOND && slowly < 110 * SECOND,
+        "{slowly:?}"
+    );
+    broker.slow(u64::MAX);
+    broker.delay(SECOND);
+    let publish = client.basic_publish("", "q", body);
+    client.wait(publish).unwrap();
+    let late = broker.elapsed() - slowly;
+    assert!(late >= 2 * SECOND && late < 10 * SECOND, "{late:?}");
 }
 
 #[test]

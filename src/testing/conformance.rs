@@ -17,8 +17,8 @@ pub struct Setup {
     pub seed: u64,
     /// RabbitMQ 3, not 4.
     pub is_old: bool,
-    /// The largest body.
-    pub max_message_size: u64,
+    /// The largest body, if it is not what that RabbitMQ takes unless it is told otherwise.
+    pub max_message_size: Option<u64>,
     /// How many channels a connection may have.
     pub channel_max: u16,
     /// The mechanisms of authentication, with blanks between them.
@@ -31,7 +31,7 @@ impl Default for Setup {
         Self {
             seed: 0,
             is_old: false,
-            max_message_size: 16 * 1024 * 1024,
+            max_message_size: None,
             channel_max: host.channel_max,
             mechanisms: host.mechanisms,
         }
@@ -44,13 +44,13 @@ pub fn broker(setup: Setup) -> Broker {
         0 => NetworkSettings::perfect(),
         _ => chancy(),
     };
-    let (version, name) = match setup.is_old {
-        true => (Version::V3, "3.10.8"),
-        false => (Version::V4, "4.0.5"),
+    let (version, name, mebibytes) = match setup.is_old {
+        true => (Version::V3, "3.10.8", 128),
+        false => (Version::V4, "4.0.5", 16),
     };
     let node = Settings {
         version,
-        max_message_size: setup.max_message_size,
+        max_message_size: setup.max_message_size.unwrap_or(mebibytes << 20),
     };
     let host = HostSettings {
         version: name.into(),

@@ -1,5 +1,7 @@
 //! What a real broker, and a real network, do once a year: here, on demand.
 
+use std::time::Duration;
+
 use super::broker::Broker;
 use super::model::Refusal;
 use crate::net::memory::Direction;
@@ -49,10 +51,17 @@ impl Broker {
         self.network.refuse_connections(false);
     }
 
-    /// So many bytes a second pass in each direction over each connection that there is.
+    /// So many bytes a second pass in each direction over each connection that there is; `u64::MAX`: as many as come.
     pub fn slow(&self, bytes_per_second: u64) {
         for (link, _) in self.network.links() {
             self.network.slow(link, Some(bytes_per_second));
+        }
+    }
+
+    /// Bytes are under way for that long, in each direction, over each connection that there is.
+    pub fn delay(&self, latency: Duration) {
+        for (link, _) in self.network.links() {
+            self.network.delay(link, latency);
         }
     }
 

@@ -28,6 +28,7 @@ mod callers;
 mod cancel;
 mod connection;
 mod consume;
+mod dead_letters;
 mod embedding;
 mod exchange;
 mod features;
@@ -41,6 +42,7 @@ mod publish;
 mod queue;
 mod recovery;
 mod restored;
+mod routing;
 mod rules;
 mod streams;
 #[allow(

@@ -1,11 +1,11 @@
 //! The words of RabbitMQ's refusals. A program sees them, and so `puka::testing` says them, too.
 
 use puka::{
-    Consume, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, Message, Promise, QueueBind,
-    QueueDeclare, QueueDelete,
+    Client, ClientOptions, Consume, ExchangeBind, ExchangeDeclare, ExchangeDelete, Get, Message,
+    Promise, QueueBind, QueueDeclare, QueueDelete,
 };
 
-use crate::support::Session;
+use crate::support::{Broker, Session, is_rabbitmq_3, new_client};
 
 /// What is there: a queue with a message and a limit, one that another connection has for itself, one that has an exclusive
 /// consumer; a fanout exchange with a binding, and an internal one.
@@ -20,14 +20,18 @@ struct Names {
 type Ask = fn(&mut Session, &Names) -> String;
 
 /// Code and text, or whatever else it comes to.
-fn words<T: puka::PromiseValue>(session: &mut Session, promise: Promise<T>) -> String {
-    match session.wait(promise) {
+fn words_of<T>(result: puka::Result<T>) -> String {
+    match result {
         Ok(_) => "done".into(),
         Err(error) => match error.reply() {
             Some(reply) => format!("{}: {}", reply.code, reply.text),
             None => error.to_string(),
         },
     }
+}
+
+fn words<T: puka::PromiseValue>(session: &mut Session, promise: Promise<T>) -> String {
+    words_of(session.wait(promise))
 }
 
 macro_rules! asked {
@@ -151,4 +155,111 @@ fn refusals_are_in_these_words() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a connection, or a request, of a user who may not do everything comes to.
+#[test]
+fn refusals_of_logins_and_of_users_are_in_these_words() {
+    let broker = Broker::start(&[]);
+    broker.add_user("reader", "secret");
+    broker.add_user("nobody", "secret");
+    broker.set_permissions("reader", ["^mine", "^$", "^mine|^read"]);
+    let mut owner = Session::at(&broker.url, ClientOptions::new());
+    for queue in ["read", "other"] {
+        owner.queue_declare(queue).wait(&mut owner).unwrap();
+    }
+    let url = |login: &str, vhost: &str| format!("amqp://{login}@{}/{vhost}", broker.host());
+    let connect = |login: &str, vhost: &str| {
+        let mut client = new_client(&url(login, vhost)).unwrap();
+        let promise = client.connect();
+        words_of(client.wait(promise))
+    };
+    let mut said = vec![
+        connect("reader:wrong", ""),
+        connect("stranger:secret", ""),
+        connect("nobody:secret", ""),
+        connect("reader:secret", "nowhere"),
+    ];
+    let mut ask = |ask: &dyn Fn(&mut Client) -> String| {
+        let mut client = new_client(&url("reader:secret", "")).unwrap();
+        client.connect().wait(&mut client).unwrap();
+        said.push(ask(&mut client));
+    };
+    ask(&|client| words_of(client.queue_declare("new").wait(client)));
+    ask(&|client| words_of(client.queue_declare("mine").wait(client)));
+    ask(&|client| {
+        words_of(
+            client
+                .queue_declare(QueueDeclare::new("other").passive(true))
+                .wait(client),
+        )
+    });
+    ask(&|client| words_of(client.queue_delete("other").wait(client)));
+    ask(&|client| words_of(client.queue_purge("other").wait(client)));
+    ask(&|client| words_of(client.basic_get("other").wait(client)));
+    ask(&|client| words_of(client.basic_consume("other").wait(client)));
+    ask(&|client| words_of(client.basic_get("read").wait(client)));
+    ask(&|client| words_of(client.basic_publish("", "other", "x").wait(client)));
+    ask(&|client| words_of(client.basic_publish("amq.topic", "", "x").wait(client)));
+    ask(&|client| words_of(client.exchange_declare("new").wait(client)));
+    ask(&|client| words_of(client.exchange_delete("amq.topic").wait(client)));
+    ask(&|client| {
+        words_of(
+            client
+                .queue_bind(QueueBind::new("mine", "amq.topic"))
+                .wait(client),
+        )
+    });
+    ask(&|client| {
+        words_of(
+            client
+                .queue_bind(QueueBind::new("other", "amq.topic"))
+                .wait(client),
+        )
+    });
+    ask(&|client| {
+        words_of(
+            client
+                .exchange_bind(ExchangeBind::new("amq.topic", "amq.direct"))
+                .wait(client),
+        )
+    });
+    let with_letters = QueueDeclare::new("mine2").argument("x-dead-letter-exchange", "dead");
+    ask(&|client| words_of(client.queue_declare(with_letters.clone()).wait(client)));
+    let with_other = ExchangeDeclare::fanout("mine3").argument("alternate-exchange", "dead");
+    ask(&|client| words_of(client.exchange_declare(with_other.clone()).wait(client)));
+    let expected = [
+        "403: ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.",
+        "403: ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.",
+        "530: NOT_ALLOWED - access to vhost '/' refused for user 'nobody'",
+        "530: NOT_ALLOWED - vhost nowhere not found",
+        "403: ACCESS_REFUSED - configure access to queue 'new' in vhost '/' refused for user 'reader'",
+        "done",
+        "done",
+        "403: ACCESS_REFUSED - configure access to queue 'other' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - read access to queue 'other' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - read access to queue 'other' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - read access to queue 'other' in vhost '/' refused for user 'reader'",
+        "done",
+        "403: ACCESS_REFUSED - write access to exchange 'amq.default' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - write access to exchange 'amq.topic' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - configure access to exchange 'new' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - deletion of system exchange 'amq.topic' in vhost '/' not allowed",
+        "403: ACCESS_REFUSED - write access to queue 'mine' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - write access to queue 'other' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - write access to exchange 'amq.topic' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - write access to exchange 'dead' in vhost '/' refused for user 'reader'",
+        "403: ACCESS_REFUSED - write access to exchange 'dead' in vhost '/' refused for user 'reader'",
+    ];
+    for (said, expected) in said.iter().zip(expected) {
+        // Since 4.0 it says which kind of access.
+        let mut expected = expected.to_owned();
+        if is_rabbitmq_3() {
+            for kind in ["configure ", "read ", "write "] {
+                expected = expected.replace(&format!("{kind}access"), "access");
+            }
+        }
+        assert_eq!(*said, expected);
+    }
+    assert_eq!(said.len(), expected.len());
 }

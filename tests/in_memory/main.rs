@@ -1,5 +1,5 @@
 //! The tests of `tests/broker`, on the RabbitMQ of `puka::testing` in place of a real one. Where the two differ, `testing` is
-//! wrong. `PUKA_RABBITMQ` says which one it plays, 3 or 4 (the default).
+//! wrong. `PUKA_RABBITMQ` says which one it plays, 3 or 4 (the default); `PUKA_SEED` puts a network of chance between.
 //!
 //! What is left out, and why:
 //!
@@ -27,6 +27,8 @@ mod cancel;
 mod connection;
 #[path = "../broker/consume.rs"]
 mod consume;
+#[path = "../broker/dead_letters.rs"]
+mod dead_letters;
 #[path = "../broker/exchange.rs"]
 mod exchange;
 #[path = "../broker/features.rs"]
@@ -49,6 +51,8 @@ mod queue;
 mod recovery;
 #[path = "../broker/restored.rs"]
 mod restored;
+#[path = "../broker/routing.rs"]
+mod routing;
 #[path = "../broker/rules.rs"]
 mod rules;
 mod support;
@@ -60,3 +64,14 @@ mod trouble;
 mod unread;
 #[path = "../broker/words.rs"]
 mod words;
+
+#[test]
+fn every_file_of_tests_runs_here_or_is_in_the_table() {
+    let (there, here) = (include_str!("../broker/main.rs"), include_str!("main.rs"));
+    let modules = there.lines().filter_map(|line| line.strip_prefix("mod "));
+    for module in modules.map(|module| module.trim_end_matches(';')) {
+        let runs = here.contains(&format!("\nmod {module};"));
+        let is_left_out = here.contains(&format!("\n//! | `{module}` |"));
+        assert_ne!(runs, is_left_out, "{module}");
+    }
+}

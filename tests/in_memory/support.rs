@@ -64,7 +64,7 @@ fn setup(conf: &[&str]) -> Setup {
     for line in conf {
         let (key, value) = line.split_once(" = ").expect("a key and a value");
         match key {
-            "max_message_size" => setup.max_message_size = value.parse().expect("a number"),
+            "max_message_size" => setup.max_message_size = Some(value.parse().expect("a number")),
             "channel_max" => setup.channel_max = value.parse().expect("a number"),
             "auth_mechanisms.1" => setup.mechanisms = value.into(),
             _ => panic!("puka::testing has no {key}"),
