@@ -2,6 +2,8 @@
 //! counted.
 #![cfg(unix)]
 
+mod wire;
+
 use std::alloc::System;
 use std::io::Write;
 use std::net::Shutdown;
@@ -9,6 +11,11 @@ use std::net::Shutdown;
 use mio::net::UnixStream;
 use puka::{Client, ClientOptions, Consume, Delivery, Result};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+use wire::{
+    BODY, HEADER, METHOD, body, channel_open_ok, deliver, head, header_with, method, open_ok,
+    start_with, tune,
+};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -19,42 +26,27 @@ const HONEST: usize = 1 << 20;
 /// What a lie may cost beside that: a piece of a body, ahead of its bytes.
 const LIE: usize = 2 << 20;
 
-fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
-    let mut frame = head(kind, channel, payload.len() as u32);
-    frame.extend(payload);
-    frame.push(0xce);
-    frame
-}
-
-/// The beginning of a frame that says it has a payload of that size.
-fn head(kind: u8, channel: u16, size: u32) -> Vec<u8> {
-    [&[kind][..], &channel.to_be_bytes(), &size.to_be_bytes()].concat()
-}
-
 /// connection.start, with these bytes as the server's properties, and their size.
 fn start(properties: &[u8]) -> Vec<u8> {
-    let rest = b"\0\0\0\x05PLAIN\0\0\0\x05en_US";
-    frame(1, 0, &[b"\0\x0a\0\x0a\0\x09", properties, rest].concat())
+    start_with(properties, b"PLAIN", b"en_US")
 }
 
 /// A session up to the consumer, on channel 2; frames may have 1 GiB.
 fn consuming() -> Vec<u8> {
     [
         start(b"\0\0\0\0"),
-        frame(1, 0, b"\0\x0a\0\x1e\0\x64\x40\0\0\0\0\0"),
-        frame(1, 0, b"\0\x0a\0\x29\0"),
-        frame(1, 2, b"\0\x14\0\x0b\0\0\0\0"),
-        frame(1, 2, b"\0\x3c\0\x0b"),
-        frame(1, 2, b"\0\x3c\0\x15\x042.0."),
+        tune(100, 1 << 30, 0),
+        open_ok(),
+        channel_open_ok(2),
+        method(2, (60, 11), b""),
+        method(2, (60, 21), b"\x042.0."),
     ]
     .concat()
 }
 
 /// basic.deliver, and the header of a body of that size, with these properties.
 fn delivery(size: u64, properties: &[u8]) -> Vec<u8> {
-    let header = [b"\0\x3c\0\0", &size.to_be_bytes()[..], properties].concat();
-    let deliver = b"\0\x3c\0\x3c\x042.0.\0\0\0\0\0\0\0\x01\0\0\x04work";
-    [frame(1, 2, deliver), frame(2, 2, &header)].concat()
+    [deliver(2, b"2.0.", 1), header_with(2, size, properties)].concat()
 }
 
 /// What comes of a session that ends behind these bytes, and how much was allocated for it.
@@ -73,19 +65,19 @@ fn run(bytes: &[u8]) -> (Result<Delivery>, usize) {
 
 #[test]
 fn a_size_that_is_only_told_of_costs_nothing() {
-    let honest = [consuming(), delivery(4, b"\0\0"), frame(3, 2, b"body")].concat();
+    let honest = [consuming(), delivery(4, b"\0\0"), body(2, b"body")].concat();
     let (result, bytes) = run(&honest);
     assert_eq!(result.unwrap().body, "body");
     assert!(bytes < HONEST, "{bytes} bytes for an honest session");
 
     const GIB: u32 = (1 << 30) - 8;
     let huge = 1 << 63;
-    let ones = frame(3, 2, b"1").repeat(1_000);
+    let ones = body(2, b"1").repeat(1_000);
     let none = b"\0\0";
-    let method = |payload: &[u8]| [consuming(), frame(1, 2, payload)].concat();
-    let body = |frames: &[u8]| [&consuming(), &delivery(huge, none), frames].concat();
+    let truncated = |id, arguments: &[u8]| [consuming(), method(2, id, arguments)].concat();
+    let of_body = |frames: &[u8]| [&consuming(), &delivery(huge, none), frames].concat();
     for (lie, session) in [
-        ("the first frame", head(1, 0, u32::MAX)),
+        ("the first frame", head(METHOD, 0, u32::MAX)),
         ("the server's properties", start(b"\xff\xff\xff\xff")),
         (
             "a table in them",
@@ -97,20 +89,20 @@ fn a_size_that_is_only_told_of_costs_nothing() {
         ),
         ("a text in them", start(b"\0\0\0\x07\x01kS\xff\xff\xff\xff")),
         ("bytes in them", start(b"\0\0\0\x07\x01kx\xff\xff\xff\xff")),
-        ("a method", [consuming(), head(1, 2, GIB)].concat()),
-        ("a long string", method(b"\0\x14\0\x0b\xff\xff\xff\xff")),
-        ("a short string", method(b"\0\x3c\0\x15\xff2.0.")),
-        ("a header", [consuming(), head(2, 2, GIB)].concat()),
+        ("a method", [consuming(), head(METHOD, 2, GIB)].concat()),
+        ("a long string", truncated((20, 11), b"\xff\xff\xff\xff")),
+        ("a short string", truncated((60, 21), b"\xff2.0.")),
+        ("a header", [consuming(), head(HEADER, 2, GIB)].concat()),
         (
             "the headers",
             [consuming(), delivery(huge, b"\x20\0\xff\xff\xff\xff")].concat(),
         ),
-        ("a body", body(b"")),
-        ("a body that has begun", body(&ones)),
-        ("a body frame", body(&head(3, 2, GIB))),
+        ("a body", of_body(b"")),
+        ("a body that has begun", of_body(&ones)),
+        ("a body frame", of_body(&head(BODY, 2, GIB))),
         (
             "a body frame that has begun",
-            body(&[head(3, 2, GIB), vec![0; 20_000]].concat()),
+            of_body(&[head(BODY, 2, GIB), vec![0; 20_000]].concat()),
         ),
     ] {
         let (result, bytes) = run(&session);

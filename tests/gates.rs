@@ -2,10 +2,13 @@
 //! that no other test's memory is counted.
 #![cfg(target_os = "linux")]
 
-mod endless;
+mod process;
+mod wire;
 
-use endless::peak;
 use puka::{Client, ClientOptions, Consume, Delivery, Error, Promise};
+
+use process::peak_memory;
+use wire::endless;
 
 const MARK: usize = 16 << 20;
 
@@ -35,9 +38,9 @@ fn fill_and_take(client: &mut Client, consumer: Promise<Delivery>) {
 
 #[test]
 fn gates_and_ended_consumers_stay_within_the_mark() {
-    let before = peak();
+    let before = peak_memory();
     let check = |what: &str| {
-        let grown = peak() - before;
+        let grown = peak_memory() - before;
         assert!(grown < 4 * MARK / 1024, "{what}: memory grew by {grown} kB");
     };
     let url = endless::start(MOST);

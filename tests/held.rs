@@ -2,42 +2,16 @@
 //! bytes of the process. A process of its own, so that no other test's memory is counted.
 #![cfg(target_os = "linux")]
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+mod process;
+mod wire;
 
 use puka::{Client, ClientOptions, Message};
 
+use process::{memory, peak_memory};
+use wire::peer::{End, Peer, listen};
+use wire::{BODY, HEADER, confirm, frame, method, open_ok, tune, usual_start};
+
 const MARK: usize = 16 << 20;
-
-/// Kilobytes of this process in memory: now, or at its worst.
-fn memory(what: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(what))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
-fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![kind];
-    frame.extend(channel.to_be_bytes());
-    frame.extend((payload.len() as u32).to_be_bytes());
-    frame.extend(payload);
-    frame.push(0xce);
-    frame
-}
-
-fn read_frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
-    let mut head = [0; 7];
-    stream.read_exact(&mut head).ok()?;
-    let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
-    let mut rest = vec![0; size + 1];
-    stream.read_exact(&mut rest).ok()?;
-    rest.pop();
-    Some((head[0], rest))
-}
 
 /// What the peer does once the client has logged in.
 #[derive(Clone, Copy)]
@@ -50,62 +24,42 @@ enum Then {
     Return,
 }
 
-fn serve(mut stream: TcpStream, then: Then) -> Option<()> {
-    let mut header = [0; 8];
-    stream.read_exact(&mut header).ok()?;
-    let capabilities = b"\x0ccapabilitiesF\0\0\0\x15\x12publisher_confirmst\x01";
-    let start = [
-        &b"\0\x0a\0\x0a\0\x09"[..],
-        &(capabilities.len() as u32).to_be_bytes(),
-        capabilities,
-        b"\0\0\0\x05PLAIN\0\0\0\x05en_US",
-    ]
-    .concat();
-    stream.write_all(&frame(1, 0, &start)).ok()?;
-    read_frame(&mut stream)?;
+fn serve(mut peer: Peer, then: Then) -> Option<()> {
     if let Then::Wait = then {
-        stream.read_exact(&mut [0; 1]).ok()?;
-        return Some(());
+        peer.log_in(&[usual_start()]);
+        peer.end(End::Silence);
+        return None;
     }
-    let tune = b"\0\x0a\0\x1e\0\x64\0\x02\0\0\0\0";
-    stream.write_all(&frame(1, 0, tune)).ok()?;
-    read_frame(&mut stream)?;
-    read_frame(&mut stream)?;
-    stream.write_all(&frame(1, 0, b"\0\x0a\0\x29\0")).ok()?;
+    // Headers and bodies are one frame each.
+    peer.log_in(&[usual_start(), tune(100, 131_072, 0), open_ok()])?;
     if let Then::Block = then {
-        stream.write_all(&frame(1, 0, b"\0\x0a\0\x3c\0")).ok()?;
+        peer.say(&method(0, (10, 60), b"\0"))?;
     }
-    let mut tag = 0u64;
+    let mut tag = 0;
     loop {
-        let (kind, payload) = read_frame(&mut stream)?;
-        let answer = match (kind, payload.get(..4)?) {
-            (1, [0, 20, 0, 10]) => frame(1, 1, b"\0\x14\0\x0b\0\0\0\0"),
-            (1, [0, 85, 0, 10]) => frame(1, 1, b"\0\x55\0\x0b"),
-            (1, [0, 60, 0, 40]) => {
-                let (_, header) = read_frame(&mut stream)?;
-                let (_, body) = read_frame(&mut stream)?;
-                tag += 1;
-                let ack = [&b"\0\x3c\0\x50"[..], &tag.to_be_bytes(), b"\0"].concat();
-                let returned = b"\0\x3c\0\x32\x01\x38\x08NO_ROUTE\0\0";
-                [
-                    frame(1, 1, returned),
-                    frame(2, 1, &header),
-                    frame(3, 1, &body),
-                    frame(1, 1, &ack),
-                ]
-                .concat()
-            }
-            (1, [0, 10, 0, 50]) => frame(1, 0, b"\0\x0a\0\x33"),
-            _ => continue,
-        };
-        stream.write_all(&answer).ok()?;
+        let method_frame = peer.hear()?;
+        if method_frame.id() != Some((60, 40)) {
+            peer.answer(&method_frame)?;
+            continue;
+        }
+        tag += 1;
+        let channel = method_frame.channel;
+        let (header, body) = (peer.hear()?, peer.hear()?);
+        let returned = [
+            method(channel, (60, 50), b"\x01\x38\x08NO_ROUTE\0\0"),
+            frame(HEADER, channel, &header.payload),
+            frame(BODY, channel, &body.payload),
+            confirm(80, channel, tag, false),
+        ];
+        peer.say(&returned.concat())?;
     }
 }
 
 fn client(then: Then) -> Client {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("amqp://{}/", listener.local_addr().unwrap());
-    thread::spawn(move || serve(listener.accept().unwrap().0, then));
+    let address = listen(move |peer| {
+        serve(peer, then);
+    });
+    let url = format!("amqp://{address}/");
     let options = ClientOptions::new().high_water_mark(MARK);
     let mut client = Client::with_options(&url, options.blocking_publish(false)).unwrap();
     let connect = client.connect();
@@ -140,9 +94,9 @@ fn what_is_kept_of_publishes_is_bounded_in_bytes_of_the_process() {
             (500_000, &|| Message::new("")),
         ] {
             let mut client = client(then);
-            let before = memory("VmRSS:");
+            let before = memory();
             let count = fill(&mut client, most, message);
-            let grown = memory("VmRSS:").saturating_sub(before);
+            let grown = memory().saturating_sub(before);
             println!("{count} messages, {grown} kB");
             assert!(!client.has_room(), "{count} messages, and there is room");
             assert!(grown < 2 * MARK / 1024, "{grown} kB for {count} messages");
@@ -151,7 +105,7 @@ fn what_is_kept_of_publishes_is_bounded_in_bytes_of_the_process() {
     // Failed ones that nobody asks for.
     let mut client = client(Then::Return);
     let body = vec![b'x'; 10_000];
-    let before = memory("VmRSS:");
+    let before = memory();
     for _ in 0..30_000 {
         let message = Message::new(body.clone()).mandatory(true);
         while !client.has_room() {
@@ -163,7 +117,7 @@ fn what_is_kept_of_publishes_is_bounded_in_bytes_of_the_process() {
     }
     let last = client.basic_publish("", "nowhere", Message::new(body).mandatory(true));
     assert!(matches!(client.wait(last), Err(puka::Error::NoRoute(_))));
-    let grown = memory("VmHWM:").saturating_sub(before);
+    let grown = peak_memory().saturating_sub(before);
     println!("{grown} kB for 30,000 returned messages of 10 kB");
     assert!(grown < 128 * 1024, "memory grew by {grown} kB");
 }

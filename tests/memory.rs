@@ -1,17 +1,11 @@
 //! Ignored publishes leave memory flat. A process of its own, so that no other test's memory is counted.
 #![cfg(target_os = "linux")]
 
+mod process;
+
 use puka::{Client, ClientOptions};
 
-/// Kilobytes of this process in memory.
-fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
+use process::memory;
 
 #[test]
 fn ignored_publishes_leave_memory_flat() {

@@ -2,9 +2,11 @@
 //! own, so that no other test's are counted.
 #![cfg(target_os = "linux")]
 
+mod process;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "peer/support.rs"]
 mod support;
+mod wire;
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,29 +16,21 @@ use std::time::{Duration, Instant};
 
 use puka::{Client, ClientOptions, ConnectionEvent, ExchangeDeclare, Recovery};
 
-use support::{End, LIMIT, Peer, listen, result, result_of, serve_well, usual_login};
+use process::memory;
+use support::{result, result_of};
+use wire::peer::{End, LIMIT, Peer, listen, serve_well};
+use wire::usual_login;
 
 /// One test at a time: what they count is the whole process's.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// How much memory may grow after the warm-up, for whatever the allocator does with its own.
-const MARGIN: usize = 512 * 1024;
+/// How many kilobytes memory may grow after the warm-up, for whatever the allocator does with its own.
+const MARGIN: usize = 512;
 
 /// Descriptors and threads of this process.
 fn held() -> (usize, usize) {
     let count = |path| fs::read_dir(path).unwrap().count();
     (count("/proc/self/fd"), count("/proc/self/task"))
-}
-
-/// Bytes of this process in memory.
-fn memory() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
-    1024 * kilobytes
 }
 
 /// Calls `cycle` so often, which makes a connection at least; a tenth of that is for warming up.
@@ -56,8 +50,8 @@ fn assert_nothing_is_left(count: usize, mut cycle: impl FnMut(usize)) {
         thread::yield_now();
     }
     let grown = memory().saturating_sub(memory_before);
-    println!("memory grew by {grown} bytes, from {memory_before}");
-    assert!(grown < MARGIN, "memory grew by {grown} bytes");
+    println!("memory grew by {grown} kB, from {memory_before}");
+    assert!(grown < MARGIN, "memory grew by {grown} kB");
 }
 
 /// The client's `Debug` tells how many promises it keeps.

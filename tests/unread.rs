@@ -2,10 +2,13 @@
 //! memory is counted.
 #![cfg(target_os = "linux")]
 
-mod endless;
+mod process;
+mod wire;
 
-use endless::peak;
 use puka::{Client, ClientOptions, Consume, Error};
+
+use process::peak_memory;
+use wire::endless;
 
 const MARK: usize = 16 << 20;
 
@@ -15,7 +18,7 @@ fn an_endless_queue_that_nobody_reads_does_not_eat_memory() {
     let options = ClientOptions::new().unread_high_water_mark(MARK);
     let mut client = Client::with_options(&url, options).unwrap();
     client.connect().wait(&mut client).unwrap();
-    let before = peak();
+    let before = peak_memory();
     let consumer = client.basic_consume(Consume::new("endless"));
     let never = client.basic_get("endless");
     for _ in 0..100 {
@@ -31,6 +34,6 @@ fn an_endless_queue_that_nobody_reads_does_not_eat_memory() {
             Err(Error::UnreadDeliveries(_))
         ));
     }
-    let grown = peak() - before;
+    let grown = peak_memory() - before;
     assert!(grown < 2 * MARK / 1024, "memory grew by {grown} kB");
 }

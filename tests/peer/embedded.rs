@@ -7,7 +7,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use puka::{Client, ClientOptions, Consume};
 
-use crate::support::{End, LIMIT, client_of, open_ok, result_of, tune, usual_start, within};
+use crate::support::{client_of, result_of, within};
+use crate::wire::peer::{End, LIMIT};
+use crate::wire::{HEARTBEAT, open_ok, tune, usual_start};
 
 /// Waits until the socket is readable, however long that takes, as `select` does without a limit.
 fn select(client: &Client) {
@@ -30,9 +32,9 @@ fn all_callbacks_that_are_ready_run() {
             for number in 2..=50 {
                 peer.say(
                     &[
-                        crate::support::deliver(channel, b"2.0.", number),
-                        crate::support::header(channel, 1),
-                        crate::support::body(channel, b"!"),
+                        crate::wire::deliver(channel, b"2.0.", number),
+                        crate::wire::header(channel, 1),
+                        crate::wire::body(channel, b"!"),
                     ]
                     .concat(),
                 );
@@ -72,7 +74,7 @@ fn heartbeats_go_out_without_on_timeout() {
             // As a broker does, it beats by itself.
             let beats = peer.beat();
             while let Some(frame) = peer.hear() {
-                if frame.kind == 8 {
+                if frame.kind == HEARTBEAT {
                     let _ = sender.send(());
                 }
             }

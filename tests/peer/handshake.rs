@@ -6,8 +6,11 @@ use std::time::Duration;
 use puka::{Client, ClientOptions, Disconnect, Error};
 
 use crate::support::{
-    End, assert_usable, body, client_in_trouble, client_of, close, connect_error, header, long,
-    method, on_channel, open_ok, result, result_of, start, tune, usual_login, usual_start,
+    assert_usable, client_in_trouble, client_of, connect_error, result, result_of,
+};
+use crate::wire::peer::End;
+use crate::wire::{
+    body, close, header, long, method, on_channel, open_ok, start, tune, usual_login, usual_start,
     usual_tune, wrong_end,
 };
 

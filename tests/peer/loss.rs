@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use puka::{Client, ClientOptions, Error, Recovery, Result};
 
-use crate::support::{
-    End, LIMIT, assert_usable, client_in_trouble, client_of, close, listen, result, result_of,
-    serve_well, usual_login,
-};
+use crate::support::{assert_usable, client_in_trouble, client_of, result, result_of};
+use crate::wire::peer::{End, LIMIT, listen, serve_well};
+use crate::wire::{close, usual_login};
 
 /// What came of each call of a short program.
 type Outcomes = Vec<(&'static str, Result<()>)>;

@@ -13,3 +13,5 @@ mod support;
 mod texts;
 mod violations;
 mod waits;
+#[path = "../wire/mod.rs"]
+mod wire;

@@ -2,9 +2,9 @@
 
 use puka::{Client, ClientOptions, Error};
 
-use crate::support::{
-    Busy, assert_usable, body, close, confirm, deliver, frame, header, method, purge_ok, result,
-    result_of,
+use crate::support::{Busy, assert_usable, result, result_of};
+use crate::wire::{
+    HEARTBEAT, body, close, confirm, deliver, frame, header, heartbeat, method, purge_ok,
 };
 
 const TAG: &[u8] = Busy::TAG;
@@ -50,7 +50,7 @@ fn what_is_odd_but_allowed_does_no_harm() {
         ),
         (
             "a heartbeat with something in it, on a channel",
-            frame(8, PURGE, b"tick"),
+            frame(HEARTBEAT, PURGE, b"tick"),
             0,
             b"",
         ),
@@ -121,7 +121,7 @@ fn what_is_odd_but_allowed_does_no_harm() {
                 deliver(CONSUMER, TAG, 2),
                 ack(1, false),
                 header(CONSUMER, 2),
-                frame(8, 0, b""),
+                heartbeat(),
                 body(CONSUMER, b"a"),
                 method(0, (10, 60), b"\0"),
                 ack(2, false),

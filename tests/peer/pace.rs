@@ -9,7 +9,8 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Registry, Token, event::Source, net::TcpStream};
 use puka::{Client, ClientOptions, Consume};
 
-use crate::support::{LIMIT, listen, result, serve_well, within};
+use crate::support::{result, within};
+use crate::wire::peer::{LIMIT, listen, serve_well};
 
 /// How a stream writes.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,8 @@
 
 use puka::{ClientOptions, Error};
 
-use crate::support::{End, assert_usable, client_in_trouble, connect_error};
+use crate::support::{assert_usable, client_in_trouble, connect_error};
+use crate::wire::peer::End;
 
 #[test]
 fn a_server_of_another_protocol_is_named_however_it_leaves() {
@@ -90,7 +91,7 @@ mod tls {
     use puka::{Client, Disconnect, TlsFailure, TlsOptions};
 
     use super::*;
-    use crate::support::{Peer, listen};
+    use crate::wire::peer::{Peer, listen};
 
     fn client_of(options: ClientOptions, serve: impl FnMut(Peer) + Send + 'static) -> Client {
         let tls = TlsOptions::new().dangerous_accept_any_certificate();

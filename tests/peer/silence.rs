@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use puka::{Client, ClientOptions, Disconnect, Error};
 
-use crate::support::{
-    BODY, Busy, End, LIMIT, assert_usable, body, client_in_trouble, deliver, header, method,
-    result, result_of,
-};
+use crate::support::{Busy, assert_usable, client_in_trouble, result, result_of};
+use crate::wire::peer::{End, LIMIT};
+use crate::wire::{BODY, body, deliver, header, method};
 
 const TAG: &[u8] = Busy::TAG;
 const CONSUMER: u16 = Busy::CONSUMER;

@@ -7,9 +7,11 @@ use log::{LevelFilter, Log, Metadata, Record};
 use puka::{CancelledBy, Client, ClientOptions, ConnectionEvent, Error, Message, Recovery};
 
 use crate::support::{
-    BODY, Busy, End, HEADER, assert_usable, client_in_trouble, client_of, close, confirm,
-    connect_error, frame, header, method, open_ok, result, result_of, serve_well, short, start,
-    usual_tune,
+    Busy, assert_usable, client_in_trouble, client_of, connect_error, result, result_of,
+};
+use crate::wire::peer::{End, serve_well};
+use crate::wire::{
+    BODY, HEADER, close, confirm, frame, header, method, open_ok, short, start, usual_tune,
 };
 
 /// Clears the screen, rings, and is no UTF-8 in the end.

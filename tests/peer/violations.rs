@@ -4,9 +4,10 @@ use std::iter;
 
 use puka::{ClientOptions, Error};
 
-use crate::support::{
-    Busy, HEADER, METHOD, assert_usable, body, close, confirm, deliver, frame, header, long,
-    method, on_channel, open_ok, purge_ok, result, tune, usual_start, wrong_end,
+use crate::support::{Busy, assert_usable, result};
+use crate::wire::{
+    HEADER, METHOD, body, close, confirm, deliver, frame, header, heartbeat, long, method,
+    on_channel, open_ok, purge_ok, tune, usual_start, wrong_end,
 };
 
 const TAG: &[u8] = Busy::TAG;
@@ -36,7 +37,7 @@ fn frames() -> Vec<Group> {
             "0xcd, not in 0xce",
             vec![
                 ("a method", wrong_end(&purge_ok(PURGE, 1))),
-                ("a heartbeat", wrong_end(&frame(8, 0, b""))),
+                ("a heartbeat", wrong_end(&heartbeat())),
                 (
                     "a body",
                     begun(&[header(CONSUMER, 1), wrong_end(&body(CONSUMER, b"x"))]),

@@ -2,15 +2,17 @@
 //! bounds meet.
 
 use std::collections::HashSet;
+use std::iter;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use puka::{Client, ClientOptions, Consume, Disconnect, Error, Handle, Promise};
 
-use crate::support::{
-    BODY, End, LIMIT, Peer, body, client_of, deliver, header, method, open_ok, result, result_of,
-    short, tune, usual_start, within,
+use crate::support::{client_of, result, result_of, within};
+use crate::wire::peer::{End, LIMIT, Peer};
+use crate::wire::{
+    BODY, HEARTBEAT, confirm, delivery, method, open_ok, purge_ok, short, tune, usual_start,
 };
 
 /// What a peer hears, as far as a test wants to know.
@@ -19,7 +21,6 @@ enum Heard {
     Heartbeat,
     Ack(u64),
     Body,
-    Method((u16, u16)),
 }
 
 /// What a peer does when a client consumes from it.
@@ -27,15 +28,6 @@ enum Heard {
 struct Deliveries {
     count: u64,
     size: usize,
-}
-
-fn delivery(channel: u16, tag: &[u8], number: u64, size: usize) -> Vec<u8> {
-    [
-        deliver(channel, tag, number),
-        header(channel, size as u64),
-        body(channel, &vec![b'x'; size]),
-    ]
-    .concat()
 }
 
 /// Does as a broker does, with heartbeats every `heartbeat` seconds agreed on, and tells what it hears. All publishes are
@@ -48,45 +40,37 @@ fn serve(mut peer: Peer, heartbeat: u16, deliveries: Deliveries, heard: &Sender<
     let mut published = 0;
     while let Some(frame) = peer.hear() {
         let channel = frame.channel;
-        if frame.kind == 8 {
+        if frame.kind == HEARTBEAT {
             let _ = heard.send(Heard::Heartbeat);
             // Answers in kind, so that the client is not alone.
-            peer.say(&crate::support::frame(8, 0, b""));
+            peer.say(&crate::wire::heartbeat());
             continue;
         }
         let Some(id) = frame.id() else {
             if frame.kind == BODY {
                 published += 1;
                 let _ = heard.send(Heard::Body);
-                peer.say(&crate::support::confirm(80, channel, published, false));
+                peer.say(&confirm(80, channel, published, false));
             }
             continue;
         };
-        let answer = match id {
-            (10, 50) => method(0, (10, 51), b""),
-            (20, 10) => method(channel, (20, 11), b"\0\0\0\0"),
-            (60, 10) => method(channel, (60, 11), b""),
-            (85, 10) => method(channel, (85, 11), b""),
-            (50, 30) => crate::support::purge_ok(channel, 0),
+        match id {
+            (50, 30) => peer.say(&purge_ok(channel, 0)),
             (60, 20) => {
-                let tag = crate::support::consumer_tag(&frame);
-                let mut answer = method(channel, (60, 21), &short(&tag));
-                for number in 1..=deliveries.count {
-                    answer.extend(delivery(channel, &tag, number, deliveries.size));
-                }
-                answer
+                let tag = frame.consumer_tag();
+                let body = vec![b'x'; deliveries.size];
+                let all =
+                    (1..=deliveries.count).map(|number| delivery(channel, tag, number, &body));
+                let ok = method(channel, (60, 21), &short(tag));
+                peer.say(&iter::once(ok).chain(all).collect::<Vec<_>>().concat())
             }
             (60, 80) => {
                 let tag: [u8; 8] = frame.payload[4..12].try_into().unwrap();
                 let _ = heard.send(Heard::Ack(u64::from_be_bytes(tag)));
-                continue;
+                Some(())
             }
-            id => {
-                let _ = heard.send(Heard::Method(id));
-                continue;
-            }
+            _ => peer.answer(&frame),
         };
-        peer.say(&answer);
     }
     peer.end(End::Silence);
 }
@@ -156,25 +140,15 @@ fn refuse(mut peer: Peer, heard: &Sender<Heard>) {
             }
             continue;
         };
-        let answer = match id {
-            (10, 50) => method(0, (10, 51), b""),
-            (20, 10) => method(channel, (20, 11), b"\0\0\0\0"),
-            (85, 10) => method(channel, (85, 11), b""),
-            (20, 41) => {
-                is_closing = false;
-                continue;
-            }
+        match id {
+            (20, 41) => is_closing = false,
             // Nothing is read of a channel that was closed.
-            (60, 10 | 40) if is_closing => continue,
-            (50, 30) => {
-                purge = Some(channel);
-                continue;
-            }
+            (60, 10 | 40) if is_closing => {}
+            (50, 30) => purge = Some(channel),
             (60, 10) => {
-                let purged = purge
-                    .take()
-                    .map(|channel| crate::support::purge_ok(channel, 0));
-                [purged.unwrap_or_default(), method(channel, (60, 11), b"")].concat()
+                let purged = purge.take().map(|channel| purge_ok(channel, 0));
+                let ok = method(channel, (60, 11), b"");
+                peer.say(&[purged.unwrap_or_default(), ok].concat());
             }
             (60, 40) if frame.payload[7..].starts_with(b"bad") => {
                 is_closing = true;
@@ -182,11 +156,12 @@ fn refuse(mut peer: Peer, heard: &Sender<Heard>) {
                 let text = format!("NOT_FOUND - no exchange '{name}' in vhost '/'");
                 let code = 404_u16.to_be_bytes();
                 let arguments = [&code[..], &short(text.as_bytes()), b"\0\x3c\0\x28"];
-                method(channel, (20, 40), &arguments.concat())
+                peer.say(&method(channel, (20, 40), &arguments.concat()));
             }
-            _ => continue,
-        };
-        peer.say(&answer);
+            _ => {
+                peer.answer(&frame);
+            }
+        }
     }
     peer.end(End::Silence);
 }
@@ -326,11 +301,12 @@ fn the_end_is_seen_while_reading_is_paused() {
             let mut client = client_of(options, move |mut peer| {
                 peer.accept();
                 let channel = peer.serve_until_consume().unwrap();
-                let some = (2..=20).map(|number| delivery(channel, b"2.0.", number, 1_000));
+                let some =
+                    (2..=20).map(|number| delivery(channel, b"2.0.", number, &[b'x'; 1_000]));
                 peer.say(&some.collect::<Vec<_>>().concat());
                 // The client has paused when it asks for the purge.
                 peer.serve();
-                peer.say(&delivery(channel, b"2.0.", 21, 1_000));
+                peer.say(&delivery(channel, b"2.0.", 21, &[b'x'; 1_000]));
                 peer.end(end);
             });
             result_of(&mut client, Client::connect).unwrap();
