@@ -4,10 +4,13 @@
 
 mod embedded;
 mod handshake;
+mod loops;
 mod loss;
+mod marks;
 mod odd;
 mod pace;
 mod protocols;
+mod served;
 mod silence;
 mod support;
 mod texts;
