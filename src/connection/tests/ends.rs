@@ -1,7 +1,8 @@
 //! Sockets that go, and the orderly end.
 
 use super::broken::{Busy, busy, written_close};
-use super::frames::channel_close;
+use super::consuming::{CONSUMER, consuming};
+use super::frames::{channel_close, content_of};
 use super::script::Script;
 use crate::ClientOptions;
 use crate::connection::Request;
@@ -11,8 +12,8 @@ use crate::types::message::Message;
 use crate::types::requests::{Consume, Get};
 use crate::types::results::Outcome;
 use crate::wire::{
-    BasicPublish, ChannelOpen, ChannelOpenOk, ConfirmSelect, ConnectionClose, ConnectionCloseOk,
-    ExchangeDeclareOk, Properties,
+    BasicDeliver, BasicPublish, ChannelOpen, ChannelOpenOk, ConfirmSelect, ConnectionClose,
+    ConnectionCloseOk, ExchangeDeclareOk, Properties,
 };
 
 #[test]
@@ -310,4 +311,22 @@ fn a_publish_sent_in_part_is_written_to_its_end_before_the_close() {
         }
         assert_eq!(script.connection.buffered(), 0);
     }
+}
+
+#[test]
+fn a_large_body_that_is_on_its_way_when_the_client_closes_is_dropped() {
+    let mut script = consuming(Consume::new("work"));
+    let deliver = BasicDeliver {
+        consumer_tag: b"2.0.",
+        delivery_tag: 1,
+        ..Default::default()
+    };
+    let content = content_of(2, &deliver, &Properties::default(), &[&[b'x'; 20_000]]);
+    let (first, rest) = content.split_at(5_000);
+    script.send_bytes(first);
+    let close = script.close();
+    script.send_bytes(rest);
+    assert_eq!(script.deliveries(CONSUMER).len(), 0);
+    script.send(0, ConnectionCloseOk {});
+    assert_matches!(script.result(close), Some(Ok(Outcome::Done)));
 }

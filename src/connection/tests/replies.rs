@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::frames::{channel_close, content_of, wire_declare};
 use super::script::Script;
+use crate::ClientOptions;
 use crate::connection::{Request, RpcRequest};
 use crate::types::error::Error;
 use crate::types::message::Message;
@@ -221,4 +222,19 @@ fn a_call_that_waits_for_a_channel_is_given_up_in_time_too() {
     assert_matches!(script.result(promise), Some(Err(Error::NoReply(_))));
     script.connect(super::frames::TUNE);
     script.expect_nothing();
+}
+
+#[test]
+fn a_request_waits_for_the_channel_that_an_rpc_has() {
+    let mut script = Script::connected_with(ClientOptions::new().channel_max(2));
+    let promise = call(&mut script, "q", "x");
+    expect_consume(&mut script, 2);
+    expect_call(&mut script, 2, promise, b"x");
+    script.send(2, ChannelOpenOk::default());
+    let waiting = script.declare("a");
+    assert_matches!(script.result(waiting), None);
+    script.expect_nothing();
+    reply(&mut script, 2, promise, "y");
+    assert_matches!(script.result(promise), Some(Ok(Outcome::Response(_))));
+    script.expect(2, wire_declare("a"));
 }
