@@ -54,6 +54,21 @@ pub(crate) struct Login {
 }
 
 impl Login {
+    /// The best mechanism that the broker offers, too.
+    pub(crate) fn mechanism(&self, offered: &[u8]) -> Option<AuthMechanism> {
+        let offers = |mechanism: &AuthMechanism| {
+            let mut offered = offered.split(|&byte| byte == b' ');
+            offered.any(|name| name == mechanism.name().as_bytes())
+        };
+        self.mechanisms.iter().copied().find(offers)
+    }
+
+    /// All that may be used.
+    pub(crate) fn mechanism_names(&self) -> String {
+        let names: Vec<_> = self.mechanisms.iter().map(|known| known.name()).collect();
+        names.join(" ")
+    }
+
     /// What the client says of itself.
     pub(crate) fn response(&self, mechanism: AuthMechanism) -> Vec<u8> {
         let Self {

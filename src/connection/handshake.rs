@@ -129,18 +129,12 @@ impl Connection {
         }
         let server_properties =
             FieldTable::from_wire(Bytes::copy_from_slice(start.server_properties));
-        let offered: Vec<&[u8]> = start.mechanisms.split(|&byte| byte == b' ').collect();
-        let mechanisms = &self.config.login.mechanisms;
-        let mechanism = mechanisms
-            .iter()
-            .find(|mechanism| offered.contains(&mechanism.name().as_bytes()));
-        let Some(&mechanism) = mechanism else {
-            let names: Vec<_> = mechanisms.iter().map(|known| known.name()).collect();
+        let Some(mechanism) = self.config.login.mechanism(start.mechanisms) else {
             // The socket is closed without a word, as AMQP asks for.
             let offered = &start.mechanisms[..start.mechanisms.len().min(255)];
             self.suspend(&Error::NoMechanism {
                 offered: String::from_utf8_lossy(offered).into_owned(),
-                allowed: names.join(" "),
+                allowed: self.config.login.mechanism_names(),
             });
             return Ok(());
         };

@@ -343,13 +343,10 @@ impl Connection {
                 Ok(())
             }
             Method::ChannelFlow(flow) => {
-                let _ = write_method(
-                    self.out.tail(),
-                    id.0,
-                    &ChannelFlowOk {
-                        active: flow.active,
-                    },
-                );
+                let ok = ChannelFlowOk {
+                    active: flow.active,
+                };
+                let _ = write_method(self.out.tail(), id.0, &ok);
                 self.out.commit();
                 Ok(())
             }

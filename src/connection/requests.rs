@@ -145,7 +145,7 @@ impl Connection {
         mut request: Request,
         channel: ChannelId,
     ) -> Result<()> {
-        self.topology.follow(&mut request);
+        self.topology.names.follow(&mut request);
         match request {
             Request::Get(get) => self.start_get(promise, &get, channel),
             Request::Consume(consume) => self
@@ -218,6 +218,21 @@ impl Connection {
         self.serve_waiting();
     }
 
+    /// The broker has done what a call asked for; whether it was the last one on its channel.
+    fn call_done(&mut self, id: ChannelId, calling: Calling, outcome: Outcome, is_last: bool) {
+        self.has_got_on = true;
+        self.topology.note_stream(&calling.request);
+        if self.config.options.recovery.is_some() {
+            self.blame.accepted(&calling.request);
+            self.topology.note(calling.request, &outcome);
+        }
+        if is_last {
+            self.channels.put_back(id);
+        }
+        self.serve_waiting();
+        self.resolve(calling.promise, Ok(outcome));
+    }
+
     /// A method that should be the answer to something.
     pub(crate) fn handle_reply(
         &mut self,
@@ -247,18 +262,8 @@ impl Connection {
             (Expect::Call(call), Role::Calls(calls)) => {
                 let outcome = call.outcome(method).ok_or_else(unexpected)?;
                 if let Some(calling) = calls.pop_front() {
-                    self.has_got_on = true;
-                    self.topology.note_stream(&calling.request);
                     let is_last = calls.is_empty();
-                    if self.config.options.recovery.is_some() {
-                        self.blame.accepted(&calling.request);
-                        self.topology.note(calling.request, &outcome);
-                    }
-                    if is_last {
-                        self.channels.put_back(id);
-                    }
-                    self.serve_waiting();
-                    self.resolve(calling.promise, Ok(outcome));
+                    self.call_done(id, calling, outcome, is_last);
                 }
             }
             (Expect::Call(call), Role::Replay(_)) => {

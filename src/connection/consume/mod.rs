@@ -38,7 +38,8 @@ use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::Delivery;
 use crate::types::results::CancelledBy;
 use crate::types::results::{CancelOk, Outcome};
-use crate::wire::{BasicCancel, ShortStr, reply_code, write_ack, write_method};
+use crate::wire::reply_code::COMMAND_INVALID;
+use crate::wire::{BasicCancel, ShortStr, write_ack, write_method};
 
 impl Connection {
     /// Puts a consumer on its channel; gives it back if it cannot be asked for.
@@ -111,7 +112,7 @@ impl Connection {
         }
         for queue in consumer.queues.iter().filter(|queue| ran(queue)) {
             let mut name = queue.request.queue.clone();
-            self.topology.follow_name(&mut name);
+            self.topology.names.follow_name(&mut name);
             // Of the others one need not look for each.
             if !self.topology.is_auto_deleted(&name) || self.is_consumed(&name) {
                 continue;
@@ -128,7 +129,7 @@ impl Connection {
     fn is_consumed(&self, name: &ShortStr) -> bool {
         let has_it = |consumer: &Consumer| {
             let mut queues = consumer.queues.iter();
-            queues.any(|queue| self.topology.is_now(&queue.request.queue, name))
+            queues.any(|queue| self.topology.names.is_now(&queue.request.queue, name))
         };
         let mut running = self.consumers.values();
         let mut suspended = self.suspended.iter();
@@ -141,7 +142,7 @@ impl Connection {
                 && waiting.any(|request| match request {
                     Request::Consume(multi) => {
                         let mut queues = multi.consumers.iter();
-                        queues.any(|queue| self.topology.is_now(&queue.queue, name))
+                        queues.any(|queue| self.topology.names.is_now(&queue.queue, name))
                     }
                     _ => false,
                 })
@@ -167,29 +168,21 @@ impl Connection {
         }
         let Role::Consumer(consumer) = &mut channel.role else {
             return Err(Violation::new(
-                reply_code::COMMAND_INVALID,
+                COMMAND_INVALID,
                 "a delivery where nobody consumes",
             ));
         };
-        let Consumer {
-            promise,
-            no_ack,
-            rewinds,
-            ..
-        } = *consumer;
+        let (promise, no_ack) = (consumer.promise, consumer.no_ack);
+        let rewinds = consumer.rewinds;
         let Some(queue) = consumer.queue_of(delivery.consumer_tag.as_bytes()) else {
             return Err(Violation::new(
-                reply_code::COMMAND_INVALID,
+                COMMAND_INVALID,
                 "a delivery for an unknown consumer",
             ));
         };
         // What comes before recover-ok was sent before the broker took it all back.
-        if !no_ack
-            && channel
-                .expect
-                .iter()
-                .any(|expect| matches!(expect, Expect::RecoverOk(_)))
-        {
+        let takes_back = |expect: &Expect| matches!(expect, Expect::RecoverOk(_));
+        if !no_ack && channel.expect.iter().any(takes_back) {
             return Ok(());
         }
         if rewinds {
@@ -202,7 +195,7 @@ impl Connection {
         if !no_ack {
             if !channel.unsettled.push(delivery.origin.tag) {
                 return Err(Violation::new(
-                    reply_code::COMMAND_INVALID,
+                    COMMAND_INVALID,
                     "a delivery tag that does not rise",
                 ));
             }
@@ -217,8 +210,7 @@ impl Connection {
         } else {
             self.has_got_on = true;
         }
-        self.events
-            .push_back(Event::Delivery(consumer.promise, delivery));
+        self.events.push_back(Event::Delivery(promise, delivery));
         Ok(())
     }
 

@@ -135,10 +135,10 @@ impl Connection {
             Ok(replaced) => {
                 consumer.starting += replaced;
                 expect.push_back(Expect::QosOk);
-                for left in (0..replaced).rev() {
-                    let last = (left == 0).then_some(promise);
-                    expect.extend([Expect::ConsumeOk, Expect::Replaced(last)]);
-                }
+                let lasts = (0..replaced)
+                    .rev()
+                    .map(|left| (left == 0).then_some(promise));
+                expect.extend(lasts.flat_map(|last| [Expect::ConsumeOk, Expect::Replaced(last)]));
                 self.out.commit();
                 self.open_gate(id);
                 Ok(replaced > 0)

@@ -154,13 +154,14 @@ impl Connection {
         };
         let renamed = self
             .topology
+            .names
             .renamed_key(publish.exchange, publish.routing_key);
         if let Some(renamed) = &renamed {
             publish.routing_key = renamed.as_bytes();
         }
-        if self.topology.has_renamed()
+        if self.topology.names.has_renamed()
             && let Ok(mut decoded) = ContentHeader::decode(&header, &mut Arena::default())
-            && self.topology.follow_reply_to(&mut decoded.properties)
+            && self.topology.names.follow_reply_to(&mut decoded.properties)
         {
             let mut out = BytesMut::new();
             decoded.encode(&mut out)?;

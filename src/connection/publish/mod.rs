@@ -104,6 +104,7 @@ impl Connection {
         }
         let renamed = self
             .topology
+            .names
             .follow_message(exchange, routing_key, &mut message);
         let routing_key = renamed.as_deref().unwrap_or(routing_key);
         let start = self.out.position();

@@ -7,6 +7,7 @@ pub(crate) mod aside;
 pub(crate) mod bindings;
 pub(crate) mod blame;
 pub(crate) mod careful;
+pub(crate) mod names;
 pub(crate) mod replay;
 pub(crate) mod restart;
 pub(crate) mod step;

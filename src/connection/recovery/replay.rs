@@ -204,7 +204,7 @@ impl Connection {
 
     fn start_step(&mut self, mut step: Step, id: ChannelId, is_new: bool) {
         // A queue may have got its new name since the plan was made.
-        self.topology.follow_step(&mut step);
+        self.topology.names.follow_step(&mut step);
         match self.write_on(id, is_new, |it| it.write_call(&step.request(), id)) {
             Ok(call) => {
                 let key = step.key();
@@ -338,7 +338,7 @@ impl Connection {
             log::warn!("the {name} cannot be declared again yet: {}", pending.error);
             report.failed.push((name, pending.error.clone()));
         }
-        report.renamed = self.topology.take_untold();
+        report.renamed = self.topology.names.take_untold();
         report.republished = self.held_count();
         log::warn!(
             "the connection is restored; {} messages are published again",
@@ -352,7 +352,7 @@ impl Connection {
 
     /// A queue was declared, and named anew, only when the program had been told already what is restored.
     fn tell_new_names(&mut self) {
-        let renamed = self.topology.take_untold();
+        let renamed = self.topology.names.take_untold();
         if renamed.is_empty() {
             return;
         }
@@ -395,7 +395,7 @@ impl Connection {
             let mut plan = self.topology.part(gone);
             let mut planned: HashSet<_> = plan.iter().flatten().map(Step::key).collect();
             for Pending { mut step, .. } in again {
-                self.topology.follow_step(&mut step);
+                self.topology.names.follow_step(&mut step);
                 // It may have been deleted meanwhile.
                 if self.topology.has(&step) && planned.insert(step.key()) {
                     plan[step.phase()].push_back(step);

@@ -20,7 +20,7 @@ impl Connection {
         }
         for (mut consumer, error) in std::mem::take(&mut self.suspended) {
             for name in consumer.queue_names() {
-                self.topology.follow_name(name);
+                self.topology.names.follow_name(name);
             }
             let mut names = consumer.queue_names();
             let pending = names.find_map(|name| self.replay.pending(name)).cloned();
