@@ -4,10 +4,6 @@
 use std::time::Duration;
 
 use crate::Client;
-use crate::driver::LOOK;
-
-/// How many turns of reading one call makes before timers and callbacks have theirs.
-const READS: usize = 16;
 
 impl Client {
     /// The socket; `None` without one, as while a host's name is looked up. It changes with each
@@ -31,20 +27,7 @@ impl Client {
     ///
     /// It stops after some megabytes; then [`next_timeout`](Self::next_timeout) is zero.
     pub fn on_read(&mut self) {
-        self.driver.note_presence();
-        self.driver.look_for_end();
-        self.driver.reactor.set_readable();
-        self.read_empty();
-        self.driver.attend(false);
-    }
-
-    fn read_empty(&mut self) {
-        for _ in 0..READS {
-            self.driver.read();
-            if !self.driver.reactor.is_readable() {
-                break;
-            }
-        }
+        self.driver.on_readable();
     }
 
     /// Whether the client wants to read: not while the deliveries that nobody has read have reached their
@@ -58,8 +41,7 @@ impl Client {
     /// The socket is writable: writes as much as it takes, and sees to timers that are due. After some megabytes it stops;
     /// then [`next_timeout`](Self::next_timeout) is zero.
     pub fn on_write(&mut self) {
-        self.driver.reactor.set_writable();
-        self.driver.attend(false);
+        self.driver.on_writable();
     }
 
     /// Whether there is something to write, or a connection being made: call [`on_write`](Self::on_write) when the
@@ -80,7 +62,7 @@ impl Client {
         let next = self.driver.next_timeout();
         let next = next.map(|next| next.saturating_duration_since(self.driver.now()));
         // The lookup of a host wakes the client's own poll, and no other.
-        let look = self.driver.lookup.as_ref().map(|_| LOOK);
+        let look = self.driver.time_to_look();
         next.into_iter().chain(look).min()
     }
 
@@ -111,13 +93,7 @@ impl Client {
     /// Sees to every timer whose time has come: heartbeats, and the limits of connect and close; and reads and writes on
     /// where it stopped before all was done. It is never too early to call it.
     pub fn on_timeout(&mut self) {
-        self.driver.note_presence();
-        self.driver.look_for_end();
-        if self.driver.can_read() {
-            self.read_empty();
-        }
-        self.driver.handle_timeout();
-        self.driver.flush();
+        self.driver.on_time();
     }
 }
 

@@ -1,10 +1,11 @@
 //! How a connection is made: looking up a host, trying the next one, and trying again after a loss.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::Driver;
+use super::deadline::{Deadline, Step};
 use crate::connection::{Config, Connection, Login};
-use crate::driver::{CONNECTING, Deadline, Driver, LOOK};
 use crate::net::clock::after;
 use crate::net::lookup::Addresses;
 use crate::net::transport::{SocketOptions, Stream, TlsConfig};
@@ -16,6 +17,9 @@ use crate::wire::MIN_FRAME_MAX;
 
 /// Channel epochs of one connection stay below this.
 const EPOCHS: u64 = 1 << 40;
+
+/// How often to see whether a host has been looked up, where the lookup cannot wake who waits for it.
+const LOOK: Duration = Duration::from_millis(5);
 
 impl<C> Driver<C> {
     /// Begins to connect.
@@ -125,7 +129,7 @@ impl<C> Driver<C> {
         };
         self.deadline = Some(Deadline {
             at: after(now, allowance),
-            what: CONNECTING,
+            step: Step::Connecting,
         });
     }
 
@@ -195,14 +199,25 @@ impl<C> Driver<C> {
     }
 
     /// The connection has lost its socket, or not got one, and is to have another.
+    ///
+    /// An attempt may fail at once, and is told here, too: then the next one follows it, not from inside of it, for there
+    /// may be many.
     pub(crate) fn redial(&mut self) {
-        let Some(connection) = &mut self.connection else {
+        if std::mem::replace(&mut self.is_dialing, true) {
             return;
-        };
-        let Some(error) = connection.take_failure() else {
-            return; // It is being seen to.
-        };
-        let has_got_on = connection.take_progress();
+        }
+        while let Some(connection) = &mut self.connection
+            && connection.is_suspended()
+            && let Some(error) = connection.take_failure()
+        {
+            let has_got_on = connection.take_progress();
+            self.dial_after(error, has_got_on);
+        }
+        self.is_dialing = false;
+    }
+
+    /// What follows such a failure: the next host, the next round, a pause, or the end.
+    fn dial_after(&mut self, error: Error, has_got_on: bool) {
         self.write_rest();
         self.drop_socket();
         if has_got_on && let Some(recovery) = &self.options.recovery {
@@ -251,6 +266,11 @@ impl<C> Driver<C> {
             self.dialer.begin_round(|| self.world.chance());
             self.dial();
         }
+    }
+
+    /// How long a poll that no lookup can wake may sleep, while there is one.
+    pub(crate) fn time_to_look(&self) -> Option<Duration> {
+        self.lookup.as_ref().map(|_| LOOK)
     }
 
     /// When [`handle_dialing`](Self::handle_dialing) wants to be called.

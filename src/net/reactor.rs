@@ -5,6 +5,12 @@
 //! something to do now, and nobody sleeps while one of them does. A program with a poll of its own uses everything but
 //! [`Reactor::poll`].
 
+mod elsewhere;
+#[cfg(feature = "testing")]
+mod in_memory;
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,8 +22,6 @@ use mio::{Interest, Token};
 use crate::net::World;
 use crate::net::connecting::Connecting;
 pub(crate) use crate::net::connecting::Security;
-#[cfg(feature = "testing")]
-use crate::net::memory;
 use crate::net::poller::{Poller, Waker};
 use crate::net::ready::{Belief, Ready};
 use crate::net::transport::{ReadOutcome, SocketOptions, Stream, Transport, Watch};
@@ -209,41 +213,6 @@ impl Reactor {
         Ok(poller)
     }
 
-    /// Its part in a sleep of several, in memory.
-    #[cfg(feature = "testing")]
-    pub(crate) fn memory_poller(&mut self) -> io::Result<Option<(&memory::Poller, Belief)>> {
-        let belief = Belief {
-            is_paused: self.is_paused,
-            ..self.belief
-        };
-        Ok(match self.enter_poll()? {
-            Poller::Memory(poller) => Some((poller, belief)),
-            Poller::System(_) => None,
-        })
-    }
-
-    /// A sleep in a poll of the program's own, in memory: whether the socket is readable, and writable.
-    ///
-    /// # Errors
-    /// [`Deadlock`](io::ErrorKind::Deadlock): nothing can ever end it.
-    #[cfg(feature = "testing")]
-    pub(crate) fn poll_elsewhere(&self, wish: memory::Wish) -> io::Result<(bool, bool)> {
-        match &self.world {
-            World::Memory(network) => {
-                let told = network.poll(self.memory_link(), wish)?;
-                Ok((told.read, told.write))
-            }
-            World::System => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    /// The connection in memory that it has.
-    #[cfg(feature = "testing")]
-    pub(crate) fn memory_link(&self) -> Option<u64> {
-        let endpoint = self.socket.as_ref()?.transport.memory();
-        endpoint.map(memory::Endpoint::link)
-    }
-
     /// What the client believes when it goes to sleep next.
     pub(crate) fn set_belief(&mut self, belief: Belief) {
         self.belief = belief;
@@ -432,121 +401,5 @@ impl Reactor {
     #[cfg(unix)]
     pub(crate) fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.socket.as_ref()?.transport.as_fd()
-    }
-
-    #[cfg(unix)]
-    fn register_elsewhere(&mut self) -> io::Result<()> {
-        match &self.registered {
-            Some((registry, token, interest)) => self.register_fd(registry, *token, *interest),
-            None => Ok(()),
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn register_elsewhere(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    #[cfg(unix)]
-    fn register_fd(
-        &self,
-        registry: &mio::Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        use std::os::fd::AsRawFd;
-        match self.as_fd() {
-            Some(fd) => {
-                registry.register(&mut mio::unix::SourceFd(&fd.as_raw_fd()), token, interest)
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(unix)]
-impl mio::event::Source for Reactor {
-    fn register(
-        &mut self,
-        registry: &mio::Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.registered = Some((registry.try_clone()?, token, interest));
-        self.register_fd(registry, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &mio::Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        use std::os::fd::AsRawFd;
-        self.registered = Some((registry.try_clone()?, token, interest));
-        match self.as_fd() {
-            Some(fd) => {
-                registry.reregister(&mut mio::unix::SourceFd(&fd.as_raw_fd()), token, interest)
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn deregister(&mut self, registry: &mio::Registry) -> io::Result<()> {
-        use std::os::fd::AsRawFd;
-        self.registered = None;
-        match self.as_fd() {
-            Some(fd) => registry.deregister(&mut mio::unix::SourceFd(&fd.as_raw_fd())),
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-
-    /// An address where nobody listens.
-    fn closed() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-    }
-
-    /// Turns until the socket is connected, or cannot be.
-    fn connect(addresses: Vec<SocketAddr>) -> Result<SocketAddr, Disconnect> {
-        let world = World::default();
-        let deadline = world.now() + Duration::from_secs(30);
-        let mut reactor = Reactor::new(world);
-        reactor.connect(addresses, deadline, SocketOptions::default(), None)?;
-        while reactor.is_connecting() {
-            reactor.poll(reactor.poll_timeout()).unwrap();
-            reactor.handle_timeout()?;
-        }
-        let socket = reactor.socket.unwrap();
-        Ok(socket.transport.peer_addr().unwrap())
-    }
-
-    #[test]
-    fn each_address_is_tried_in_turn() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let open = listener.local_addr().unwrap();
-        assert_eq!(connect(vec![open]).unwrap(), open);
-        assert_eq!(connect(vec![closed(), closed(), open]).unwrap(), open);
-    }
-
-    #[test]
-    fn where_no_address_answers_all_are_named() {
-        let (one, two) = (closed(), closed());
-        let error = connect(vec![one, two]).unwrap_err().to_string();
-        assert!(
-            error.contains(&one.to_string()) && error.contains(&two.to_string()),
-            "{error}"
-        );
-        let error = connect(Vec::new()).unwrap_err().to_string();
-        assert!(error.contains("no address"), "{error}");
     }
 }

@@ -1,9 +1,11 @@
 //! The client's end of a connection: what a socket is in the system's world. It does not block.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::link::{Direction, Link, Phase};
+use super::names::Answer;
 use super::network::Network;
 use super::state::State;
 use crate::net::clock::after;
@@ -17,15 +19,36 @@ pub(crate) struct Endpoint {
     owns: bool,
 }
 
-impl Endpoint {
-    pub(super) fn new(network: Network, link: u64) -> Self {
-        Self {
-            network,
-            link,
-            owns: true,
+impl Network {
+    /// Begins to connect.
+    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<Endpoint> {
+        let now = self.now();
+        let mut state = self.lock();
+        let answer = match state.names.answer(address) {
+            Answer::Accepts(time) => Some((after(now, time), true)),
+            Answer::Refuses(time) => Some((after(now, time), false)),
+            Answer::Unreachable => return Err(io::ErrorKind::NetworkUnreachable.into()),
+            Answer::Silent => None,
+        };
+        let State {
+            settings, chance, ..
+        } = &mut *state;
+        let mut link = Link::new(address, answer, settings, chance);
+        // Loopback's answer is there at once, too.
+        if answer == Some((now, true)) {
+            link.accept(now, &mut *state.peer);
         }
+        let number = state.connect(link);
+        drop(state);
+        Ok(Endpoint {
+            network: self.clone(),
+            link: number,
+            owns: true,
+        })
     }
+}
 
+impl Endpoint {
     /// Another handle to it, with which it is not closed.
     pub(crate) fn duplicate(&self) -> Self {
         Self {

@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::endpoint::Endpoint;
 use super::link::{Direction, Link};
 use super::names::{Addresses, Answer, Name};
 use super::peer::Peer;
@@ -122,29 +121,6 @@ impl Network {
 
     pub(super) fn jump(&self, to: Instant) {
         self.time.set(to);
-    }
-
-    /// Begins to connect.
-    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<Endpoint> {
-        let now = self.now();
-        let mut state = self.lock();
-        let answer = match state.names.answer(address) {
-            Answer::Accepts(time) => Some((after(now, time), true)),
-            Answer::Refuses(time) => Some((after(now, time), false)),
-            Answer::Unreachable => return Err(io::ErrorKind::NetworkUnreachable.into()),
-            Answer::Silent => None,
-        };
-        let State {
-            settings, chance, ..
-        } = &mut *state;
-        let mut link = Link::new(address, answer, settings, chance);
-        // Loopback's answer is there at once, too.
-        if answer == Some((now, true)) {
-            link.accept(now, &mut *state.peer);
-        }
-        let number = state.connect(link);
-        drop(state);
-        Ok(Endpoint::new(self.clone(), number))
     }
 
     /// Begins to look up a name; the number of the look-up.
