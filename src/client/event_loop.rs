@@ -117,15 +117,7 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
             return Ok(());
         }
         turned = true;
-        let mut idle = 0;
-        for client in &*clients {
-            match client.idle() {
-                Some(Ok(())) => idle += 1,
-                Some(error) => return error,
-                None => {}
-            }
-        }
-        if idle == clients.len() {
+        if are_idle(clients)? {
             return Ok(());
         }
         let has_work = clients.iter().any(|client| client.has_work());
@@ -147,6 +139,18 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
             (None, _) => return Ok(()),
         }
     }
+}
+
+/// Whether all of them would wait in vain; an error if one does for a reason.
+fn are_idle(clients: &[&mut Client]) -> Result<bool> {
+    let mut all = true;
+    for client in clients {
+        match client.idle() {
+            Some(ended) => ended?,
+            None => all = false,
+        }
+    }
+    Ok(all)
 }
 
 /// One turn of every client; it sleeps until one of them has something to do.

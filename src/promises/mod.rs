@@ -4,8 +4,9 @@
 //! callback, of whatever type that is. When callbacks run is decided in `client/`.
 //!
 //! Promises may be ignored, so the table must not grow with what nobody reads. The commonest, a publish, costs no entry:
-//! those under way, and those that succeeded, are kept as ranges. What is kept of other results is said in `unread.rs`.
+//! those under way, and those that succeeded, are kept as ranges. What is kept of other results is said in `bounds.rs`.
 
+mod bounds;
 mod callbacks;
 mod entry;
 mod inbox;
