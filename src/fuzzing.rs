@@ -9,7 +9,7 @@ mod tests;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::connection::read_in_pieces;
+use crate::connection::rig::read_in_pieces;
 use crate::types::url::AmqpUrl;
 use crate::wire::{
     Arena, BasicDeliver, ContentHeader, FieldTable, FieldValue, FrameError, Method, OwnedFrame,

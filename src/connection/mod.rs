@@ -50,6 +50,7 @@
 //! - `publish/`: publishes, from the call to the bytes; their confirms, returns and refusals; those that wait; the output.
 //! - `consume/`: consumers, their prefetch, and how deliveries are settled or go back.
 //! - `recovery/`: how all of it is carried over to another socket, and how not every socket dies of the same.
+//! - `rig`, for tests and fuzzers alone: a connection without a socket, and how bytes go in and out.
 
 mod channel;
 mod channels;
@@ -66,6 +67,8 @@ mod publish;
 mod recovery;
 mod request;
 mod requests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod rig;
 mod rpc;
 #[cfg(test)]
 #[path = "../../tests/simulator/mod.rs"]
@@ -82,8 +85,6 @@ use std::time::Instant;
 pub(crate) use config::{Config, Login};
 pub(crate) use consume::settle::Settle;
 pub(crate) use event::Event;
-#[cfg(any(test, fuzzing))]
-pub(crate) use incoming::input::read_in_pieces;
 pub(crate) use publish::output::{Output, SLICES};
 pub(crate) use request::{Request, RpcRequest};
 
@@ -95,10 +96,9 @@ use crate::connection::consume::returning::WORK;
 use crate::connection::expect::Expect;
 use crate::connection::handshake::{FirstBytes, first_bytes};
 use crate::connection::heartbeat::{Due, Heartbeat};
-use crate::connection::incoming::Incoming;
-use crate::connection::incoming::Kind;
 use crate::connection::incoming::input::{Input, Next};
 use crate::connection::incoming::memory::Memory;
+use crate::connection::incoming::{Incoming, Kind};
 use crate::connection::publish::blocked::Blocked;
 use crate::connection::publish::early::EarlyPublish;
 use crate::connection::publish::publisher::Publisher;

@@ -8,14 +8,13 @@ mod broker;
 mod program;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{IoSlice, Read};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
 use super::Choices;
-use crate::connection::{Config, Connection, Event, Login, SLICES};
-use crate::types::client_options::{AuthMechanism, ClientOptions};
+use crate::connection::{Connection, Event, rig};
+use crate::types::client_options::ClientOptions;
 use crate::types::error::{Disconnect, Error};
 use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::Delivery;
@@ -89,22 +88,9 @@ impl Session {
         if is_set(4) {
             options = options.channel_max(4);
         }
-        let now = crate::net::clock::now();
-        let config = Config {
-            login: Login {
-                mechanisms: vec![AuthMechanism::Plain],
-                username: "guest".into(),
-                password: "guest".into(),
-                vhost: "/".into(),
-            },
-            recovers: options.recovery.is_some(),
-            options,
-            client: 7,
-            epoch: 1,
-            now,
-        };
+        let (connection, now) = rig::begin(options, "/", 1);
         Self {
-            connection: Connection::new(PromiseNumber(1), config),
+            connection,
             now,
             promises: 1,
             open: BTreeSet::from([1]),
@@ -216,34 +202,15 @@ impl Session {
     /// The socket brings these bytes.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.connection.is_done() {
-            let mut filled = 0;
-            for space in self.connection.read_space() {
-                filled += bytes.read(space).unwrap_or_default();
-            }
-            assert!(filled > 0, "there is no room for what comes");
-            self.connection.handle_read(filled, self.now);
+            rig::read(&mut self.connection, &mut bytes, self.now);
             self.collect();
         }
     }
 
     /// The socket takes up to `limit` bytes.
     pub(super) fn write(&mut self, limit: usize) {
-        let mut left = limit;
-        loop {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let used = self.connection.out.slices(&mut slices);
-            let before = self.written.len();
-            for slice in &slices[..used] {
-                let taken = left.min(slice.len());
-                self.written.extend_from_slice(&slice[..taken]);
-                left -= taken;
-            }
-            let count = self.written.len() - before;
-            if count == 0 {
-                return self.look_at_written();
-            }
-            self.connection.handle_written(count, self.now);
-        }
+        rig::write(&mut self.connection, limit, &mut self.written, self.now);
+        self.look_at_written();
     }
 
     fn look_at_written(&mut self) {

@@ -1,15 +1,13 @@
 //! A server made of wire methods, and a client made of a [`Connection`] and a counter of promises.
 
 use std::collections::HashMap;
-use std::io::{IoSlice, Read};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
 use super::frames::{TUNE, content_of, frame_of, server_properties, shown, start};
 use crate::ClientOptions;
-use crate::connection::{Config, Connection, Event, Login, Request, SLICES, Settle};
-use crate::types::client_options::AuthMechanism;
+use crate::connection::{Connection, Event, Request, Settle, rig};
 use crate::types::error::{Disconnect, Result};
 use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::{Delivery, Message};
@@ -52,27 +50,10 @@ impl Script {
     }
 
     pub(super) fn with_vhost(options: ClientOptions, vhost: &str) -> Self {
-        let mechanisms = match &options.auth_mechanisms[..] {
-            [] => vec![AuthMechanism::Plain, AuthMechanism::AmqPlain],
-            chosen => chosen.to_vec(),
-        };
-        let login = Login {
-            mechanisms,
-            username: "guest".into(),
-            password: "secret".into(),
-            vhost: vhost.into(),
-        };
-        let config = Config {
-            login,
-            recovers: options.recovery.is_some(),
-            options,
-            client: 7,
-            epoch: EPOCH,
-            now: crate::net::clock::now(),
-        };
+        let (connection, now) = rig::begin(options, vhost, EPOCH);
         Self {
-            now: config.now,
-            connection: Connection::new(PromiseNumber(CONNECT), config),
+            now,
+            connection,
             promises: CONNECT,
             results: HashMap::new(),
             deliveries: Vec::new(),
@@ -251,11 +232,7 @@ impl Script {
     pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
         let mut bytes = bytes;
         while !bytes.is_empty() {
-            let mut filled = 0;
-            for space in self.connection.read_space() {
-                filled += bytes.read(space).unwrap();
-            }
-            self.connection.handle_read(filled, self.now);
+            rig::read(&mut self.connection, &mut bytes, self.now);
         }
         self.collect();
     }
@@ -272,22 +249,7 @@ impl Script {
 
     /// The socket takes up to `limit` bytes.
     pub(super) fn write(&mut self, limit: usize) {
-        let mut left = limit;
-        loop {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let used = self.connection.out.slices(&mut slices);
-            let before = self.output.len();
-            for slice in &slices[..used] {
-                let taken = left.min(slice.len());
-                self.output.extend_from_slice(&slice[..taken]);
-                left -= taken;
-            }
-            let written = self.output.len() - before;
-            if written == 0 {
-                return;
-            }
-            self.connection.handle_written(written, self.now);
-        }
+        rig::write(&mut self.connection, limit, &mut self.output, self.now);
     }
 
     /// The next frame that the client has written.

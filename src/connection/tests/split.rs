@@ -8,7 +8,7 @@ use super::frames::{
 };
 use super::script::Script;
 use crate::ClientOptions;
-use crate::connection::read_in_pieces;
+use crate::connection::rig::read_in_pieces;
 use crate::types::message::Message;
 use crate::types::requests::Consume;
 use crate::wire::{
