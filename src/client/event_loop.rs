@@ -130,7 +130,7 @@ fn run_loop(clients: &mut [&mut Client], until: Option<Instant>) -> Result<()> {
         match (&mut group, &mut *clients) {
             (None, [client]) => client
                 .driver
-                .turn_and(client.wants_more(), until)
+                .turn_in_loop(client.wants_more(), until)
                 .map_err(waiting_for("in a loop"))?,
             (Some(group), clients) => {
                 turn_all(group, clients, until)
@@ -158,7 +158,7 @@ fn turn_all(group: &mut Group, clients: &mut [&mut Client], until: Option<Instan
     let mut wake = until;
     for client in &mut *clients {
         client.driver.flush();
-        let own = client.driver.fall_asleep(until);
+        let own = client.driver.fall_asleep(until, true);
         wake = [wake, own].into_iter().flatten().min();
     }
     let reactors = clients.iter_mut().map(|client| &mut client.driver.reactor);

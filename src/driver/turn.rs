@@ -207,14 +207,15 @@ impl<C> Driver<C> {
         timers.into_iter().flatten().min()
     }
 
-    /// When a client that goes to sleep until that time (`None` is for ever) has to wake up.
-    pub(crate) fn fall_asleep(&mut self, until: Option<Instant>) -> Option<Instant> {
+    /// When a client that goes to sleep until that time (`None` is for ever) has to wake up. `in_loop`: where callbacks run.
+    pub(crate) fn fall_asleep(&mut self, until: Option<Instant>, in_loop: bool) -> Option<Instant> {
         if self.world.checks_sleep() {
             let deadline = self.connection.as_ref().and_then(Connection::next_deadline);
             self.reactor.set_belief(Belief {
                 is_paused: false,
                 has_unsent: self.has_unsent(),
                 has_limit: until.is_some(),
+                could_run: in_loop && self.promises.runnable() > 0,
                 has_deadline: self.deadline.is_some() || deadline.is_some(),
                 news: self.news,
             });
@@ -232,13 +233,17 @@ impl<C> Driver<C> {
 
     /// Writes, sleeps until something happens or the time is up (`None` is for ever), reads, and sees to the timers.
     pub(crate) fn turn(&mut self, until: Option<Instant>) -> Result<()> {
-        self.turn_and(true, until)
+        self.turn_and(true, until, false)
     }
 
-    /// [`turn`](Self::turn), which reads nothing unless told to.
-    pub(crate) fn turn_and(&mut self, reads: bool, until: Option<Instant>) -> Result<()> {
+    /// [`turn`](Self::turn) of a loop, where callbacks run; it reads nothing unless told to.
+    pub(crate) fn turn_in_loop(&mut self, reads: bool, until: Option<Instant>) -> Result<()> {
+        self.turn_and(reads, until, true)
+    }
+
+    fn turn_and(&mut self, reads: bool, until: Option<Instant>, in_loop: bool) -> Result<()> {
         self.flush();
-        let wake = self.fall_asleep(until);
+        let wake = self.fall_asleep(until, in_loop);
         self.reactor.poll(wake).map_err(poll_failed)?;
         self.after_poll(reads);
         Ok(())

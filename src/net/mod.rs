@@ -10,7 +10,7 @@ mod connecting;
 pub(crate) mod group;
 pub(crate) mod lookup;
 #[cfg(feature = "testing")]
-#[allow(dead_code, unused_imports, reason = "what uses it comes after it")]
+#[allow(dead_code, reason = "what the simulator uses comes after it")]
 pub(crate) mod memory;
 pub(crate) mod poller;
 pub(crate) mod reactor;
@@ -36,7 +36,6 @@ pub(crate) enum World {
     System,
     /// A network, and a clock, in memory.
     #[cfg(feature = "testing")]
-    #[allow(dead_code, reason = "what uses it comes after it")]
     Memory(memory::Network),
 }
 

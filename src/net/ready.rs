@@ -44,6 +44,8 @@ pub(crate) struct Belief {
     pub(crate) has_unsent: bool,
     /// The program has said how long to wait.
     pub(crate) has_limit: bool,
+    /// Callbacks of the program's could run, and this is where they run.
+    pub(crate) could_run: bool,
     /// Something of its own ends at some time: a call, a close.
     pub(crate) has_deadline: bool,
     /// How much has happened so far that the program may hear of.

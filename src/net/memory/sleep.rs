@@ -110,10 +110,6 @@ fn elsewhere(link: &mut Link, wish: Wish, now: Instant) -> Told {
 }
 
 impl Poller {
-    pub(crate) fn network(&self) -> &Network {
-        &self.network
-    }
-
     pub(crate) fn waker(&self) -> Waker {
         Waker {
             network: self.network.clone(),
@@ -261,6 +257,9 @@ impl State {
 
     /// Sees whether a client has reason to sleep.
     fn watch(&mut self, link: Option<u64>, belief: Belief, now: Instant) {
+        if belief.could_run {
+            self.fault(now, "the client sleeps in a loop, and callbacks could run");
+        }
         let Some(link) = link.and_then(|link| self.links.get(&link)) else {
             return;
         };

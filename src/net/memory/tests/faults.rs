@@ -71,6 +71,18 @@ fn a_sleep_on_bytes_that_the_system_holds_back_is_a_fault() {
 }
 
 #[test]
+fn a_sleep_in_a_loop_whose_callbacks_could_run_is_a_fault() {
+    let mut bed = bed(b"");
+    forget(&mut bed);
+    bed.reactor.set_belief(Belief {
+        could_run: true,
+        ..Belief::default()
+    });
+    let fault = poll(&mut bed, 1);
+    assert!(fault.contains("callbacks could run"), "{fault}");
+}
+
+#[test]
 fn an_end_that_the_client_was_told_of_must_be_seen() {
     let mut bed = bed(b"");
     bed.echo.said(|said| said.is_done = true);
