@@ -62,6 +62,9 @@ impl Client {
     /// Callbacks until there are no more, or it is time to look at the socket: what the first ones have acknowledged
     /// should not wait for the last.
     pub(super) fn run_batch(&mut self) {
+        if self.has_work() {
+            self.driver.flush_unsent();
+        }
         let until = self.driver.now() + PATIENCE;
         let (mut count, mut check) = (0, 1);
         while !self.is_broken {
@@ -152,6 +155,14 @@ impl Client {
         ran.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
+    /// [`run_events`](Self::run_events), where the program waits: then what is to be written goes first.
+    pub(super) fn write_and_run_events(&mut self) {
+        if self.on_event.is_some() && !self.driver.notices.is_empty() {
+            self.driver.flush_unsent();
+        }
+        self.run_events();
+    }
+
     /// Tells the program what has become of the connection.
     pub(super) fn run_events(&mut self) {
         // A callback that waits gets the next one when it has returned.
@@ -174,7 +185,8 @@ impl Client {
     fn run_jobs(&mut self, until: Option<Instant>) {
         let count = self.jobs.as_ref().map_or(0, |jobs| jobs.count());
         for _ in 0..count {
-            if self.loops > 0 && self.is_broken {
+            // Who is not in a loop runs all: what is left would be work that nobody does.
+            if until.is_some() && self.is_broken {
                 return;
             }
             match self.jobs.as_ref().and_then(|jobs| jobs.next()) {

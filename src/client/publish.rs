@@ -125,7 +125,12 @@ impl Client {
     /// Waits until there is room for a publish of so many bytes, as far as waiting makes room.
     fn make_room(&mut self, size: usize) -> Result<()> {
         loop {
-            self.run_events();
+            self.write_and_run_events();
+            if !self.driver.lacks_room() {
+                return Ok(());
+            }
+            // What is in the way may only have to be written, and no answer come of that.
+            self.driver.flush();
             if !self.driver.lacks_room() {
                 return Ok(());
             }

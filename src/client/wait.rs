@@ -111,7 +111,7 @@ impl Client {
         }
         self.driver.attend(self.first_ready(promises)?.is_some());
         loop {
-            self.run_events();
+            self.write_and_run_events();
             if let Some(id) = self.first_ready(promises)? {
                 if self.driver.hand_over(None)? {
                     return Ok(id);
@@ -145,7 +145,7 @@ impl Client {
     pub fn sleep(&mut self, duration: Duration) -> Result<()> {
         let until = self.driver.now().checked_add(duration);
         loop {
-            self.run_events();
+            self.write_and_run_events();
             if !self.driver.is_active() {
                 let error = self.driver.last_error.clone();
                 return Err(error.unwrap_or(Error::NotConnected));
@@ -188,7 +188,7 @@ impl Client {
         self.driver.attend(is_ready);
         let mut turned = false;
         loop {
-            self.run_events();
+            self.write_and_run_events();
             let is_up = turned && until.is_some_and(|until| self.driver.now() >= until);
             if self.check(id)? == Readiness::Ready {
                 if is_up || self.driver.hand_over(until)? {

@@ -27,6 +27,13 @@ const ON_ITS_WAY: usize = 64 * 1024 * 1024;
 const READS: usize = 16;
 
 impl<C> Driver<C> {
+    /// Before something of the program's may take its time: a keeper writes nothing behind what is not out.
+    pub(crate) fn flush_unsent(&mut self) {
+        if self.has_unsent() {
+            self.flush();
+        }
+    }
+
     /// Writes what there is, as far as the socket takes it.
     pub(crate) fn flush(&mut self) {
         self.note_presence();
@@ -107,7 +114,7 @@ impl<C> Driver<C> {
     }
 
     /// Bytes of deliveries that nobody has read, or may have yet, and of which the broker sends ever more.
-    fn unread_bytes(&self) -> usize {
+    pub(super) fn unread_bytes(&self) -> usize {
         let connection = self.connection.as_ref();
         let held = connection.map_or(0, Connection::unbounded_held);
         self.promises.backlog().unbounded_bytes + held
@@ -213,6 +220,7 @@ impl<C> Driver<C> {
             let deadline = self.connection.as_ref().and_then(Connection::next_deadline);
             self.reactor.set_belief(Belief {
                 is_paused: false,
+                is_elsewhere: false,
                 has_unsent: self.has_unsent(),
                 has_limit: until.is_some(),
                 could_run: in_loop && self.promises.runnable() > 0,

@@ -116,6 +116,18 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
     error.reply().is_some_and(|reply| reply.from_broker)
 }
 
+/// Whether a consumer that is set aside for this has been refused since the loss.
+fn was_tried(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::AccessRefused(_)
+            | Error::NotFound(_)
+            | Error::ResourceLocked(_)
+            | Error::PreconditionFailed(_)
+            | Error::NoFreeChannel(_)
+    )
+}
+
 impl Connection {
     /// The connection is open anew, and everything is to be declared before anything else.
     pub(crate) fn begin_replay(&mut self) {
@@ -412,13 +424,20 @@ impl Connection {
             self.report(&pending.step, pending.error);
         }
         self.replay.holds_publishes = false;
+        // What has only waited for others was not tried yet.
         for (consumer, error) in std::mem::take(&mut self.suspended) {
-            self.fail_consumer(consumer, &error);
+            if was_tried(&error) {
+                self.fail_consumer(consumer, &error);
+            } else {
+                self.suspended.push_back((consumer, error));
+            }
         }
         if self.state.is_open() {
+            self.start_suspended();
             self.go_on_publishing();
         } else {
             self.open_again();
         }
+        self.plan_retry();
     }
 }
