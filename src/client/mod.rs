@@ -4,6 +4,8 @@
 //! `wait` and `event_loop`; running the program's callbacks in `callbacks`; what a program with an event loop of its own needs
 //! in `embed`, and what one with threads needs in `handle`.
 
+#[cfg(feature = "testing")]
+pub(crate) mod audit;
 mod callbacks;
 mod closures;
 mod connect;

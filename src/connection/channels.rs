@@ -230,7 +230,7 @@ impl Channels {
     }
 
     /// Whether none is open.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_empty(&self) -> bool {
         self.channels.iter().all(Option::is_none)
     }

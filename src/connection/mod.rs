@@ -467,8 +467,8 @@ impl Connection {
     }
 
     /// The tables that are not empty.
-    #[cfg(test)]
-    fn leftovers(&self) -> Vec<&'static str> {
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn leftovers(&self) -> Vec<&'static str> {
         let left = [
             ("connect", self.connect.is_some()),
             ("closes", !self.closes.is_empty()),

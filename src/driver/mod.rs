@@ -4,6 +4,8 @@
 //!
 //! Nothing of the user's runs in here: results go into the promise table, and `client/` takes them out.
 
+#[cfg(feature = "testing")]
+mod audit;
 mod deadline;
 mod dialing;
 pub(crate) mod hosts;
@@ -73,6 +75,9 @@ pub(crate) struct Driver<C> {
     pushed: Instant,
     /// How many bytes were published past both marks since so many deliveries had been taken.
     past: (u64, usize),
+    /// What was in the tables of connections that were over.
+    #[cfg(feature = "testing")]
+    left: Vec<&'static str>,
 }
 
 /// Not what is in the buffers: the login is among it.
@@ -117,6 +122,8 @@ impl<C> Driver<C> {
             pushed: world.now(),
             world,
             past: (0, 0),
+            #[cfg(feature = "testing")]
+            left: Vec::new(),
         }
     }
 
@@ -348,6 +355,8 @@ impl<C> Driver<C> {
             }
             // What the socket does not take is lost, for there is no later.
             let _ = write_last(&mut self.reactor, &mut connection);
+            #[cfg(feature = "testing")]
+            self.left.extend(connection.leftovers());
         }
         self.dialer.reset();
         self.drop_socket();

@@ -42,6 +42,8 @@ pub(crate) struct Belief {
     pub(crate) is_paused: bool,
     /// It has bytes to write.
     pub(crate) has_unsent: bool,
+    /// It is the program's own loop that sleeps.
+    pub(crate) is_elsewhere: bool,
     /// The program has said how long to wait.
     pub(crate) has_limit: bool,
     /// Callbacks of the program's could run, and this is where they run.

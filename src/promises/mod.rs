@@ -290,6 +290,21 @@ impl<C> Promises<C> {
         Some((entry.state.into_last()?, entry.callback))
     }
 
+    /// What is not empty. Results that nobody has asked for are among it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn leftovers(&self) -> Vec<&'static str> {
+        let left = [
+            ("promises", !self.entries.is_empty()),
+            ("publishes under way", self.publishing.ranges() > 0),
+            ("publishes that succeeded", self.succeeded.ranges() > 0),
+            ("callbacks to run", self.runnable() > 0),
+            ("deliveries", self.backlog.count > 0),
+            ("last results that are told", !self.ending.is_empty()),
+        ];
+        let full = left.into_iter().filter(|(_, is_full)| *is_full);
+        full.map(|(name, _)| name).collect()
+    }
+
     /// Why there is nothing to wait for.
     pub(crate) fn no_result(&self, id: PromiseId) -> Error {
         if self.owns(id) {

@@ -21,7 +21,7 @@ impl NumberSet {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn ranges(&self) -> usize {
         self.ranges.len()
     }

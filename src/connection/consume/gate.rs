@@ -61,7 +61,7 @@ impl Account {
     }
 
     /// Whether there is nothing.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_empty(self) -> bool {
         self == Self::default()
     }

@@ -155,6 +155,12 @@ impl Connection {
         self.gates.unbounded
     }
 
+    /// Bytes of all deliveries that are held back.
+    #[cfg(feature = "testing")]
+    pub(crate) fn held(&self) -> usize {
+        self.gates.held
+    }
+
     /// Holds a delivery back; or drops it, to go back to its queue: there is too much already.
     pub(crate) fn hold_back(&mut self, id: ChannelId, delivery: Box<Delivery>) {
         let Some(Consuming {

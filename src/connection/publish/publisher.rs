@@ -85,7 +85,7 @@ impl Publisher {
         self.flows = false;
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_empty(&self) -> bool {
         self.in_flight.is_empty() && self.line.is_empty()
     }
