@@ -368,7 +368,7 @@ impl Connection {
         self.now = now;
         self.expire_rpcs();
         self.expire_blocked();
-        self.retry_replay();
+        self.end_pause();
         if self.blame.is_careful() {
             self.go_on_carefully();
         }
@@ -407,7 +407,7 @@ impl Connection {
         let timers = [
             self.rpcs.keys().next().map(|&(deadline, _)| deadline),
             self.blocked_deadline(),
-            self.retry_at(),
+            self.next_round(),
             self.turn_ends_at(),
         ];
         timers.into_iter().flatten().min()

@@ -442,7 +442,7 @@ impl Simulation {
             }
             // What waits for a time, once nothing else happens.
             let waits =
-                self.program.waits(&self.connection) || self.connection.retry_at().is_some();
+                self.program.waits(&self.connection) || self.connection.next_round().is_some();
             if !busy && waits {
                 let Some(at) = self.connection.poll_timeout() else {
                     return;

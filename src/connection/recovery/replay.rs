@@ -7,7 +7,9 @@
 //! that counts: whatever the broker had done for this client before, and refuses now, is tried again for as long as
 //! recovery may take; and a binding, or a consumer, that finds nothing is tried again together with what it needs.
 //!
-//! Publishes must not overtake what they are for: what finds no queue is confirmed, and lost. So they wait for it.
+//! So it goes in rounds, with a pause after each: its end is the one deadline. What becomes then of what a round could not
+//! have the age of the replay says ([`Stage`]), and what waits for it, each step ([`Holds`]): publishes must not overtake
+//! what they are for, for what finds no queue is confirmed, and lost.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -16,7 +18,7 @@ use crate::connection::Connection;
 use crate::connection::channel::{Channel, Role};
 use crate::connection::event::Event;
 use crate::connection::expect::Expect;
-use crate::connection::recovery::step::{Gone, Item, Plan, Step, StepKey};
+use crate::connection::recovery::step::{Gone, Holds, Item, Pending, Plan, Step, StepKey};
 use crate::connection::state::State;
 use crate::types::error::Error;
 use crate::types::ids::ChannelId;
@@ -43,24 +45,28 @@ pub(crate) struct Replay {
     pending: HashMap<ShortStr, Error>,
     /// Exchanges and queues that have gone since they were declared anew.
     gone: Gone,
+    /// When it began; `hold` and `limit` count from then.
     began: Option<Instant>,
-    retry_at: Option<Instant>,
-    /// Until when locked queues hold everything up.
-    hold_until: Option<Instant>,
-    /// Until when to try.
-    until: Option<Instant>,
+    /// For how long locked queues hold everything up.
+    hold: Duration,
+    /// For how long to try.
+    limit: Duration,
+    /// When the next round begins, or all is given up.
+    next_round: Option<Instant>,
     /// Whether publishes wait for something of it.
     holds_publishes: bool,
     report: Restored,
 }
 
-/// A step that is to be tried again.
-#[derive(Debug)]
-struct Pending {
-    step: Step,
-    error: Error,
-    /// Whether publishes wait for it.
-    holds: bool,
+/// What becomes of what the broker refuses: by the age of the replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It is tried again. What is locked holds everything up: it may be so by this client's old connection.
+    Hold,
+    /// It is tried again. Whoever has it locked for longer is somebody else.
+    Retry,
+    /// It fails: recovery has lasted for as long as it may. What was never tried has its first try.
+    GiveUp,
 }
 
 impl Replay {
@@ -86,7 +92,30 @@ impl Replay {
 
     /// Whether what is refused now is tried again.
     pub(crate) fn may_retry(&self, now: Instant) -> bool {
-        self.began.is_some() && self.until.is_none_or(|until| now < until)
+        self.stage(now) != Stage::GiveUp
+    }
+
+    fn stage(&self, now: Instant) -> Stage {
+        let Some(began) = self.began else {
+            return Stage::GiveUp;
+        };
+        match now.saturating_duration_since(began) {
+            age if age < self.hold => Stage::Hold,
+            age if age < self.limit => Stage::Retry,
+            _ => Stage::GiveUp,
+        }
+    }
+
+    /// What waits, at the end of a round, for what it could not have.
+    fn holds(&self, now: Instant) -> Holds {
+        let has = |wanted| self.again.iter().any(|pending| pending.holds == wanted);
+        if self.stage(now) == Stage::Hold && has(Holds::Everything) {
+            Holds::Everything
+        } else if self.gone.holds || has(Holds::Publishes) {
+            Holds::Publishes
+        } else {
+            Holds::Nothing
+        }
     }
 
     /// How long to wait before trying something again.
@@ -96,7 +125,7 @@ impl Replay {
         (lasted / 8).clamp(RETRY, RETRY_MAX)
     }
 
-    fn put_off(&mut self, step: Step, error: Error, holds: bool) {
+    fn put_off(&mut self, step: Step, error: Error, mut holds: Holds) {
         // What is refused for other reasons may be there, if not as it was declared.
         let is_away = !matches!(
             error,
@@ -106,6 +135,10 @@ impl Replay {
             && is_away
         {
             self.pending.insert(name.clone(), error.clone());
+        }
+        // A queue, or a binding that waits for it.
+        if matches!(error, Error::ResourceLocked(_)) {
+            holds = Holds::Everything;
         }
         self.again.push(Pending { step, error, holds });
     }
@@ -147,8 +180,8 @@ impl Connection {
                 Plan::default()
             },
             began: Some(self.now),
-            hold_until: self.now.checked_add(hold.min(recovery.limit)),
-            until: self.now.checked_add(recovery.limit),
+            hold: hold.min(recovery.limit),
+            limit: recovery.limit,
             ..Replay::default()
         };
         self.blame.begin();
@@ -192,7 +225,7 @@ impl Connection {
             if let Step::QueueBinding(binding) = &step
                 && let Some(error) = self.replay.pending(&binding.queue).cloned()
             {
-                self.replay.put_off(step, error, true);
+                self.replay.put_off(step, error, Holds::Publishes);
                 continue;
             }
             if !self.blame.may_start(|| Item::Step(step.key())) {
@@ -207,7 +240,7 @@ impl Connection {
                 }
                 None => {
                     let error = Error::NoFreeChannel(self.channels.capacity());
-                    self.replay.put_off(step, error, true);
+                    self.replay.put_off(step, error, Holds::Publishes);
                 }
             }
         }
@@ -261,8 +294,8 @@ impl Connection {
     fn retry_step(&mut self, step: Step, error: &Error) {
         log::debug!("the {} is to be declared later: {error}", step.name());
         let is_missing = matches!(error, Error::NotFound(_));
-        let holds = match step.ends() {
-            None => is_missing || matches!(error, Error::ResourceLocked(_)),
+        let is_needed = match step.ends() {
+            None => is_missing,
             Some(ends) if is_missing => {
                 if let Some(refused) = ends.iter().find_map(|end| self.blame.refused(end)) {
                     let refused = refused.clone();
@@ -271,6 +304,10 @@ impl Connection {
                 self.are_gone(&ends)
             }
             Some(_) => false,
+        };
+        let holds = match is_needed {
+            true => Holds::Publishes,
+            false => Holds::Nothing,
         };
         self.replay.put_off(step, error.clone(), holds);
     }
@@ -315,30 +352,27 @@ impl Connection {
 
     /// Every step has been tried.
     fn replay_done(&mut self) {
-        // A queue, or a binding that waits for it.
-        let is_locked = |pending: &Pending| matches!(pending.error, Error::ResourceLocked(_));
-        let replay = &mut self.replay;
-        let may_hold = replay.hold_until.is_some_and(|until| self.now < until);
-        let holds = may_hold && replay.again.iter().any(is_locked);
-        // Whoever has it locked for longer is somebody else.
-        let is_held = |pending: &Pending| pending.holds && (may_hold || !is_locked(pending));
-        replay.holds_publishes = replay.again.iter().any(is_held) || replay.gone.holds;
-        if !self.state.is_open() && !holds {
-            self.open_again();
-        } else if !holds {
-            self.tell_new_names();
-            self.start_suspended();
-            self.go_on_publishing();
+        let holds = self.replay.holds(self.now);
+        self.replay.holds_publishes = holds != Holds::Nothing;
+        match holds {
+            Holds::Everything => {}
+            Holds::Nothing | Holds::Publishes if self.state.is_open() => {
+                self.tell_new_names();
+                self.start_suspended();
+                self.go_on_publishing();
+            }
+            Holds::Nothing | Holds::Publishes => self.open_again(),
         }
-        self.plan_retry();
+        self.plan_next_round();
     }
 
-    pub(crate) fn plan_retry(&mut self) {
+    /// Sets the one deadline, if there is something to try again.
+    pub(crate) fn plan_next_round(&mut self) {
         let replay = &mut self.replay;
         if replay.again.is_empty() && replay.gone.is_empty() && self.suspended.is_empty() {
             return;
         }
-        replay.retry_at = Some(self.now + replay.pause(self.now));
+        replay.next_round = Some(self.now + replay.pause(self.now));
     }
 
     fn open_again(&mut self) {
@@ -385,45 +419,57 @@ impl Connection {
         self.serve_early();
     }
 
-    /// When to try again what the broker could not do; never on a connection that is not up.
-    pub(crate) fn retry_at(&self) -> Option<Instant> {
-        self.replay.retry_at.filter(|_| self.state.is_up())
+    /// When to go on with what the broker could not do; never on a connection that is not up.
+    pub(crate) fn next_round(&self) -> Option<Instant> {
+        self.replay.next_round.filter(|_| self.state.is_up())
     }
 
-    /// Tries again what the broker could not do, when the time has come.
-    pub(crate) fn retry_replay(&mut self) {
-        if self.retry_at().is_none_or(|retry_at| self.now < retry_at) {
+    /// Goes on with what the broker could not do, when the time has come.
+    pub(crate) fn end_pause(&mut self) {
+        if self.next_round().is_none_or(|at| self.now < at) {
             return;
         }
-        self.replay.retry_at = None;
+        self.replay.next_round = None;
         if self.replay.outstanding > 0 || self.replay.left() > 0 {
             // It is at work on some of it, or its turn is to come.
-            return self.plan_retry();
+            return self.plan_next_round();
         }
-        let again = std::mem::take(&mut self.replay.again);
-        let gone = std::mem::take(&mut self.replay.gone);
-        self.replay.pending.clear();
-        if self.replay.may_retry(self.now) {
-            let mut plan = self.topology.part(gone);
-            let mut planned: HashSet<_> = plan.iter().flatten().map(Step::key).collect();
-            for Pending { mut step, .. } in again {
-                self.topology.names.follow_step(&mut step);
-                // It may have been deleted meanwhile.
-                if self.topology.has(&step) && planned.insert(step.key()) {
-                    plan[step.phase()].push_back(step);
-                }
+        match self.replay.stage(self.now) {
+            Stage::Hold | Stage::Retry => self.begin_round(),
+            Stage::GiveUp => self.give_up_replay(),
+        }
+    }
+
+    /// Tries again what could not be had, and what has gone.
+    fn begin_round(&mut self) {
+        let replay = &mut self.replay;
+        replay.pending.clear();
+        let mut plan = self.topology.part(std::mem::take(&mut replay.gone));
+        let mut planned: HashSet<_> = plan.iter().flatten().map(Step::key).collect();
+        for Pending { mut step, .. } in std::mem::take(&mut replay.again) {
+            self.topology.names.follow_step(&mut step);
+            // It may have been deleted meanwhile.
+            if self.topology.has(&step) && planned.insert(step.key()) {
+                plan[step.phase()].push_back(step);
             }
-            self.replay.plan = plan;
-            self.replay.phase = 0;
-            // That has been reported.
-            self.leave_out_refused();
-            self.go_on_replaying();
-            return self.go_on_carefully();
         }
-        for pending in again {
+        replay.plan = plan;
+        replay.phase = 0;
+        // That has been reported.
+        self.leave_out_refused();
+        self.go_on_replaying();
+        self.go_on_carefully();
+    }
+
+    /// It has lasted for as long as recovery may take: what was refused fails.
+    fn give_up_replay(&mut self) {
+        let replay = &mut self.replay;
+        replay.pending.clear();
+        replay.gone = Gone::default();
+        replay.holds_publishes = false;
+        for pending in std::mem::take(&mut replay.again) {
             self.report(&pending.step, pending.error);
         }
-        self.replay.holds_publishes = false;
         // What has only waited for others was not tried yet.
         for (consumer, error) in std::mem::take(&mut self.suspended) {
             if was_tried(&error) {
@@ -438,6 +484,6 @@ impl Connection {
         } else {
             self.open_again();
         }
-        self.plan_retry();
+        self.plan_next_round();
     }
 }

@@ -68,7 +68,7 @@ impl Connection {
             if self.state.is_open() {
                 self.start_suspended();
             }
-            self.plan_retry();
+            self.plan_next_round();
             return None;
         }
         if !may_restart || !consumer.ran || !self.replay.may_retry(self.now) || !is_refusal(error) {
@@ -85,7 +85,7 @@ impl Connection {
         }
         consumer.not_before = Some(self.now + self.replay.pause(self.now));
         self.suspend_consumer(consumer, unsettled, error);
-        self.plan_retry();
+        self.plan_next_round();
         None
     }
 }

@@ -1,10 +1,11 @@
-//! What can be declared again, and how to name it.
+//! What can be declared again, how to name it, and what waits for it while it cannot be had.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::connection::recovery::bindings::Binding;
 use crate::connection::recovery::bindings::Key;
 use crate::connection::request::Request;
+use crate::types::error::Error;
 use crate::types::ids::PromiseNumber;
 use crate::types::requests::{ExchangeBind, ExchangeDeclare, QueueBind, QueueDeclare};
 use crate::wire::ShortStr;
@@ -99,6 +100,23 @@ impl Step {
             ),
         }
     }
+}
+
+/// A step that is to be tried again.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) step: Step,
+    pub(crate) error: Error,
+    pub(crate) holds: Holds,
+}
+
+/// What waits for a step that is to be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Nothing,
+    Publishes,
+    /// All else, for as long as a replay holds for locked queues; later nothing.
+    Everything,
 }
 
 /// Names of what has to be declared once more.
