@@ -19,11 +19,17 @@ use crate::types::error::{Disconnect, Error};
 use crate::types::ids::ChannelId;
 use crate::types::recovery::ConnectionEvent;
 use crate::types::reply::Reply;
-use crate::wire::{ChannelCloseOk, ConnectionClose, write_method};
+use crate::wire::{ChannelClose, ChannelCloseOk, ConnectionClose, write_method};
 
 impl Connection {
     /// The broker closed a channel: an error for whatever went on there, and for nothing else.
-    pub(crate) fn channel_closed(&mut self, id: ChannelId, error: Error) {
+    pub(crate) fn channel_closed(&mut self, id: ChannelId, close: &ChannelClose<'_>) {
+        let error = Error::from_reply(Reply::from_broker(
+            close.reply_code,
+            close.reply_text,
+            close.class_id,
+            close.method_id,
+        ));
         log::debug!("the broker closed channel {id}: {error}");
         let _ = write_method(self.out.tail(), id.0, &ChannelCloseOk {});
         self.out.commit();

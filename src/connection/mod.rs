@@ -111,7 +111,6 @@ use crate::connection::violation::Violation;
 use crate::types::error::{Disconnect, Error, Result};
 use crate::types::ids::{ChannelId, PromiseNumber};
 use crate::types::message::Delivery;
-use crate::types::reply::Reply;
 use crate::types::results::{Connected, Outcome};
 use crate::wire::{
     BasicDeliver, ChannelFlowOk, DEFAULT_FRAME_MAX, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT,
@@ -333,13 +332,7 @@ impl Connection {
                 self.confirmed(nack.delivery_tag, nack.multiple, false)
             }
             Method::ChannelClose(close) => {
-                let reply = Reply::from_broker(
-                    close.reply_code,
-                    close.reply_text,
-                    close.class_id,
-                    close.method_id,
-                );
-                self.channel_closed(id, Error::from_reply(reply));
+                self.channel_closed(id, close);
                 Ok(())
             }
             Method::ChannelFlow(flow) => {

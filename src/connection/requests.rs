@@ -246,18 +246,8 @@ impl Connection {
             )
         };
         let channel = self.channels.get_mut(id).ok_or_else(unexpected)?;
-        let fits = |expect: &Expect| match (expect, method) {
-            (Expect::OpenOk, Method::ChannelOpenOk(_))
-            | (Expect::SelectOk, Method::ConfirmSelectOk(_))
-            | (Expect::Get, Method::BasicGetEmpty(_))
-            | (Expect::QosOk, Method::BasicQosOk(_))
-            | (Expect::RecoverOk(_), Method::BasicRecoverOk(_))
-            | (Expect::CancelOk | Expect::Replaced(_), Method::BasicCancelOk(_)) => true,
-            // The oldest call, or nobody.
-            (Expect::Call(_), _) => true,
-            _ => false,
-        };
-        let expect = channel.expected(fits).ok_or_else(unexpected)?;
+        let expect = channel.expected(|expect| expect.may_be(method));
+        let expect = expect.ok_or_else(unexpected)?;
         match (expect, &mut channel.role) {
             (Expect::Call(call), Role::Calls(calls)) => {
                 let outcome = call.outcome(method).ok_or_else(unexpected)?;

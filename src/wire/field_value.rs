@@ -81,52 +81,29 @@ impl FieldValue {
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut, depth: usize) -> Result<(), EncodeError> {
+        let mut put = |letter: u8, bytes: &[u8]| {
+            out.put_u8(letter);
+            out.put_slice(bytes);
+        };
         match self {
-            Self::Bool(value) => out.put_slice(&[b't', (*value).into()]),
-            Self::I8(value) => {
-                out.put_u8(b'b');
-                out.put_i8(*value);
-            }
-            Self::U8(value) => out.put_slice(&[b'B', *value]),
-            Self::I16(value) => {
-                out.put_u8(b's');
-                out.put_i16(*value);
-            }
-            Self::U16(value) => {
-                out.put_u8(b'u');
-                out.put_u16(*value);
-            }
-            Self::I32(value) => {
-                out.put_u8(b'I');
-                out.put_i32(*value);
-            }
-            Self::U32(value) => {
-                out.put_u8(b'i');
-                out.put_u32(*value);
-            }
-            Self::I64(value) => {
-                out.put_u8(b'l');
-                out.put_i64(*value);
-            }
+            Self::Bool(value) => put(b't', &[(*value).into()]),
+            Self::I8(value) => put(b'b', &value.to_be_bytes()),
+            Self::U8(value) => put(b'B', &[*value]),
+            Self::I16(value) => put(b's', &value.to_be_bytes()),
+            Self::U16(value) => put(b'u', &value.to_be_bytes()),
+            Self::I32(value) => put(b'I', &value.to_be_bytes()),
+            Self::U32(value) => put(b'i', &value.to_be_bytes()),
+            Self::I64(value) => put(b'l', &value.to_be_bytes()),
             Self::F32(value) if !value.is_finite() => return Err(EncodeError::NotFinite),
             Self::F64(value) if !value.is_finite() => return Err(EncodeError::NotFinite),
-            Self::F32(value) => {
-                out.put_u8(b'f');
-                out.put_f32(*value);
-            }
-            Self::F64(value) => {
-                out.put_u8(b'd');
-                out.put_f64(*value);
-            }
+            Self::F32(value) => put(b'f', &value.to_be_bytes()),
+            Self::F64(value) => put(b'd', &value.to_be_bytes()),
             Self::Decimal { scale, value } => {
-                out.put_slice(&[b'D', *scale]);
+                put(b'D', &[*scale]);
                 out.put_i32(*value);
             }
-            Self::Timestamp(value) => {
-                out.put_u8(b'T');
-                out.put_u64(*value);
-            }
-            Self::Void => out.put_u8(b'V'),
+            Self::Timestamp(value) => put(b'T', &value.to_be_bytes()),
+            Self::Void => put(b'V', &[]),
             Self::LongString(_)
             | Self::Array(_)
             | Self::Table(_)

@@ -167,18 +167,11 @@ impl Connection {
             return Ok(());
         }
         let Role::Consumer(consumer) = &mut channel.role else {
-            return Err(Violation::new(
-                COMMAND_INVALID,
-                "a delivery where nobody consumes",
-            ));
+            return Err(not_allowed("a delivery where nobody consumes"));
         };
-        let (promise, no_ack) = (consumer.promise, consumer.no_ack);
-        let rewinds = consumer.rewinds;
+        let (promise, no_ack, rewinds) = (consumer.promise, consumer.no_ack, consumer.rewinds);
         let Some(queue) = consumer.queue_of(delivery.consumer_tag.as_bytes()) else {
-            return Err(Violation::new(
-                COMMAND_INVALID,
-                "a delivery for an unknown consumer",
-            ));
+            return Err(not_allowed("a delivery for an unknown consumer"));
         };
         // What comes before recover-ok was sent before the broker took it all back.
         let takes_back = |expect: &Expect| matches!(expect, Expect::RecoverOk(_));
@@ -194,10 +187,7 @@ impl Connection {
         delivery.origin.no_ack = no_ack;
         if !no_ack {
             if !channel.unsettled.push(delivery.origin.tag) {
-                return Err(Violation::new(
-                    COMMAND_INVALID,
-                    "a delivery tag that does not rise",
-                ));
+                return Err(not_allowed("a delivery tag that does not rise"));
             }
             let headers = &delivery.properties.headers;
             queue.note_offset(delivery.origin.tag, &channel.unsettled, headers);
@@ -416,4 +406,8 @@ impl Connection {
             gone: gone.map(|queue| queue.tag.clone()).collect(),
         });
     }
+}
+
+fn not_allowed(what: &str) -> Violation {
+    Violation::new(COMMAND_INVALID, what)
 }

@@ -15,6 +15,10 @@ use crate::types::message::Delivery;
 use crate::types::results::Outcome;
 use crate::wire::{BasicCancel, BasicQos, EncodeError, write_method};
 
+/// Why some consumers cannot have a larger prefetch.
+const FIXED: &str = "RabbitMQ fixes the prefetch of a consumer when it starts, and an exclusive consumer, or one of a \
+     stream, cannot be replaced without a gap: cancel it and consume anew";
+
 impl Connection {
     /// Gives out what was held back, as far as the prefetch goes.
     pub(crate) fn open_gate(&mut self, id: ChannelId) {
@@ -112,16 +116,13 @@ impl Connection {
         if consumer.ending.is_some() {
             return Err(Error::UnknownPromise(self.config.id(consumer.promise)));
         }
-        // Smaller, or the same: the gate alone would do, but what the gate holds back nobody else can have.
+        // Smaller, or the same: the gate alone would do, but what the gate holds back nobody else can have, and where there
+        // was no limit that is the whole queue.
         let widens =
             consumer.broker_prefetch != 0 && (prefetch == 0 || prefetch > consumer.broker_prefetch);
         let replaceable = !consumer.queues.iter().any(Queue::is_irreplaceable);
         if widens && !replaceable {
-            return Err(Error::InvalidArgument(
-                "RabbitMQ fixes the prefetch of a consumer when it starts, and an exclusive consumer, or one of a \
-                 stream, cannot be replaced without a gap: cancel it and consume anew"
-                    .into(),
-            ));
+            return Err(Error::InvalidArgument(FIXED.into()));
         }
         consumer.prefetch = prefetch;
         if prefetch == consumer.broker_prefetch || !replaceable || consumer.no_ack {

@@ -236,6 +236,30 @@ pub(crate) fn read_in_pieces<'a>(
     (frames, None)
 }
 
+/// The frames that a plain delivery is read from.
+#[cfg(any(test, fuzzing))]
+fn frames_of(plain: &PlainDelivery<'_>) -> [crate::wire::OwnedFrame; 3] {
+    use crate::wire::{OwnedFrame, WireMethod};
+    use bytes::{Bytes, BytesMut};
+
+    let mut method = BytesMut::new();
+    // What was read is not too long to be written.
+    let _ = plain.deliver.encode(&mut method);
+    let mut header = BytesMut::zeroed(14);
+    header[1] = 60;
+    header[4..12].copy_from_slice(&(plain.body.len() as u64).to_be_bytes());
+    let payloads = [
+        (FRAME_METHOD, method.freeze()),
+        (FRAME_HEADER, header.freeze()),
+        (FRAME_BODY, Bytes::copy_from_slice(plain.body)),
+    ];
+    payloads.map(|(kind, payload)| OwnedFrame {
+        kind,
+        channel: plain.channel.0,
+        payload,
+    })
+}
+
 #[cfg(any(test, fuzzing))]
 fn take_frames(
     input: &mut Input,
@@ -243,28 +267,13 @@ fn take_frames(
     quick: bool,
     frames: &mut Vec<crate::wire::OwnedFrame>,
 ) -> Result<(), FrameError> {
-    use crate::wire::{OwnedFrame, WireMethod};
-    use bytes::{Bytes, BytesMut};
+    use crate::wire::OwnedFrame;
+    use bytes::Bytes;
 
     let mut pool = crate::connection::incoming::body::Pool::default();
     loop {
         if quick && let Some(plain) = input.next_plain_delivery(frame_max) {
-            let mut method = BytesMut::new();
-            // What was read is not too long to be written.
-            let _ = plain.deliver.encode(&mut method);
-            let mut header = BytesMut::zeroed(14);
-            header[1] = 60;
-            header[4..12].copy_from_slice(&(plain.body.len() as u64).to_be_bytes());
-            let payloads = [
-                (FRAME_METHOD, method.freeze()),
-                (FRAME_HEADER, header.freeze()),
-                (FRAME_BODY, Bytes::copy_from_slice(plain.body)),
-            ];
-            frames.extend(payloads.map(|(kind, payload)| OwnedFrame {
-                kind,
-                channel: plain.channel.0,
-                payload,
-            }));
+            frames.extend(frames_of(&plain));
             continue;
         }
         let (kind, channel, payload) = match input.next(frame_max)? {
