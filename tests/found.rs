@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use puka::testing::{Broker, inside};
-use puka::{ClientOptions, Consume, QueueDeclare, Recovery, Result};
+use puka::{Client, ClientOptions, Consume, Message, QueueDeclare, Recovery, Result};
 
 #[test]
 fn a_publish_waits_for_no_answer_where_a_write_makes_room() -> Result<()> {
@@ -92,4 +92,42 @@ fn background_heartbeats_go_on_while_a_callback_works_whatever_was_asked_for_bef
     let promise = client.basic_publish("", "work", "a task");
     client.loop_forever()?;
     client.wait(promise)
+}
+
+/// A client with queue "service", and a second one that answers what comes to it.
+fn answered_at_once(broker: &Broker) -> Result<(Client, Client)> {
+    let mut server = broker.client(ClientOptions::new());
+    server.connect().wait(&mut server)?;
+    server.queue_declare("service").wait(&mut server)?;
+    let mut client = broker.client(ClientOptions::new());
+    client.connect().wait(&mut client)?;
+    Ok((client, server))
+}
+
+#[test]
+fn a_reply_that_came_in_time_counts_however_late_it_is_read() -> Result<()> {
+    let broker = Broker::new();
+    let second = Duration::from_secs(1);
+    let (mut client, mut server) = answered_at_once(&broker)?;
+    let call = client.call_timeout("", "service", "a question", second);
+    client.sleep(Duration::ZERO)?;
+    let asked = server.basic_get("service").wait(&mut server)?.expect("it");
+    let to = asked.properties.reply_to().expect("an address").to_owned();
+    let id = asked.properties.correlation_id().expect("an id").to_owned();
+    let answer = Message::new("an answer").correlation_id(id);
+    server.basic_publish("", to, answer).wait(&mut server)?;
+    // The program is elsewhere for longer than the limit.
+    broker.advance(2 * second);
+    assert_eq!(client.wait(call)?.body, "an answer");
+    Ok(())
+}
+
+#[test]
+fn a_close_that_nobody_has_waited_for_yet_has_its_time_when_somebody_does() -> Result<()> {
+    let broker = Broker::new();
+    let mut client = broker.client(ClientOptions::new());
+    client.connect().wait(&mut client)?;
+    let close = client.close();
+    broker.advance(Duration::from_secs(600));
+    client.wait(close)
 }

@@ -406,12 +406,6 @@ impl Connection {
         timers.into_iter().flatten().min()
     }
 
-    /// Whether the peer has been silent for so long that [`handle_timeout`](Self::handle_timeout) will give it up: see
-    /// first whether something is there to be read.
-    pub(crate) fn is_silent(&self, now: Instant) -> bool {
-        matches!(self.heartbeat.due(now), Due::GiveUp(_))
-    }
-
     /// Nobody has read, so nothing could be heard.
     pub(crate) fn postpone_silence(&mut self, now: Instant) {
         self.heartbeat.received(now);

@@ -1,6 +1,6 @@
 //! By when a step must have come to an end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -21,7 +21,10 @@ impl Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadline {
     pub(crate) at: Instant,
+    pub(crate) limit: Duration,
     pub(crate) step: Step,
+    /// The program has not given the client a turn since: what it does meanwhile is not the step's time.
+    pub(crate) is_fresh: bool,
 }
 
 impl Deadline {

@@ -129,7 +129,9 @@ impl<C> Driver<C> {
         };
         self.deadline = Some(Deadline {
             at: after(now, allowance),
+            limit: allowance,
             step: Step::Connecting,
+            is_fresh: true,
         });
     }
 

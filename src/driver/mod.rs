@@ -147,7 +147,9 @@ impl<C> Driver<C> {
                 let limit = self.options.connect_timeout_or_default();
                 self.deadline.get_or_insert_with(|| Deadline {
                     at: after(self.world.now(), limit),
+                    limit,
                     step: Step::Closing,
+                    is_fresh: true,
                 });
                 self.collect();
             }

@@ -9,6 +9,7 @@ use super::Driver;
 use super::deadline::Deadline;
 use crate::connection::{Connection, SLICES};
 use crate::net::Belief;
+use crate::net::clock::after;
 use crate::net::reactor::{Inlet, Reactor};
 use crate::types::error::{Disconnect, Error, Result};
 
@@ -43,6 +44,9 @@ impl<C> Driver<C> {
     /// [`flush`](Self::flush); with `more` the system may hold it back for a moment, because more is likely to follow.
     fn flush_and(&mut self, more: bool, now: Option<Instant>) {
         self.has_news = false;
+        if let Some(deadline) = &mut self.deadline {
+            deadline.is_fresh = false;
+        }
         self.reactor.set_paused(self.is_full());
         if !self.has_unsent() && !self.reactor.is_connecting() {
             if !more {
@@ -178,6 +182,13 @@ impl<C> Driver<C> {
             connection.postpone_silence(now);
         }
         self.handle_dialing(now);
+        self.hear(now);
+        if let Some(deadline) = &mut self.deadline
+            && std::mem::take(&mut deadline.is_fresh)
+            && now >= deadline.at
+        {
+            deadline.at = after(now, deadline.limit);
+        }
         if self.deadline.is_some_and(|deadline| now >= deadline.at)
             && let Some(Deadline { step, .. }) = self.deadline.take()
         {
@@ -190,12 +201,6 @@ impl<C> Driver<C> {
         }
         if let Err(broken) = self.reactor.handle_timeout() {
             return self.disconnected(broken);
-        }
-        let is_silent = |connection: &Connection| connection.is_silent(now);
-        if self.connection.as_ref().is_some_and(is_silent) {
-            // The program may have been elsewhere, with the broker's heartbeats unread.
-            self.reactor.set_readable();
-            self.read();
         }
         if let Some(connection) = &mut self.connection {
             connection.handle_timeout(now);
@@ -291,6 +296,17 @@ impl<C> Driver<C> {
         }
         self.handle_timeout();
         self.flush();
+    }
+
+    /// What has come before a time is judged by it: the program may have been elsewhere, with an answer, or the broker's
+    /// heartbeats, unread.
+    fn hear(&mut self, now: Instant) {
+        let deadline = self.deadline.map(|deadline| deadline.at);
+        let timer = self.connection.as_ref().and_then(Connection::poll_timeout);
+        if deadline.into_iter().chain(timer).any(|at| at <= now) {
+            self.reactor.set_readable();
+            self.read_empty();
+        }
     }
 
     fn read_empty(&mut self) {
