@@ -71,7 +71,7 @@ mod requests;
 pub(crate) mod rig;
 mod rpc;
 #[cfg(test)]
-#[path = "../../tests/simulator/mod.rs"]
+#[path = "../../tests/simulator/core/mod.rs"]
 mod simulator;
 mod state;
 #[cfg(test)]

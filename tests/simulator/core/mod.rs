@@ -1,6 +1,7 @@
-//! A whole client's life, from one number: a random program's calls, a model of a broker, and a network that splits,
-//! delays and cuts at every byte, with the time turned by hand. It is part of the unit tests, for the connection that it
-//! drives is not public; sockets, polls and callbacks are not in it.
+//! The protocol alone, from before whole programs (`../main.rs`) could be in simulation. A whole client's life, from one
+//! number: a random program's calls, a model of a broker, and a network that splits, delays and cuts at every byte, with
+//! the time turned by hand. It is part of the unit tests, for the connection that it drives is not public; sockets, polls
+//! and callbacks are not in it.
 //!
 //! What must hold, at every step:
 //!

@@ -62,6 +62,9 @@ pub(crate) fn event(sim: &Sim, who: usize, event: &ConnectionEvent) {
         }
         state.actors[who].troubles
     };
+    if let ConnectionEvent::GivenUp(_) = event {
+        sim.actor(who, |actor| actor.has_given_up = true);
+    }
     if let ConnectionEvent::Lost(error) = event {
         holds(troubles > 0, INNOCENTS, || {
             format!("c{who} has lost its connection, and nothing had happened to it: {error}")

@@ -283,7 +283,13 @@ impl Sim {
         });
         judge::event(self, who, event);
         if self.percent(10) {
+            self.actor(who, |actor| actor.is_told = true);
             self.act_within(who, client);
+            self.actor(who, |actor| {
+                actor.is_told = false;
+                // What it has settled meanwhile may have been lost meanwhile.
+                actor.losses += 1;
+            });
         }
     }
 }

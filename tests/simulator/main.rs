@@ -26,6 +26,8 @@ mod trouble;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sim::{Figures, Sim};
 
@@ -33,7 +35,31 @@ use sim::{Figures, Sim};
 const LINES: usize = 400;
 
 /// So many seeds that fail are enough.
-const VIOLATIONS: usize = 12;
+const VIOLATIONS: u64 = 10;
+
+/// A life that takes longer than that lasts for ever.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Ends the process if this seed's life hangs.
+fn watch(seed: u64) {
+    static CURRENT: Mutex<Option<(u64, Instant)>> = Mutex::new(None);
+    let current = || CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_first = current().replace((seed, Instant::now())).is_none();
+    if !is_first {
+        return;
+    }
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            if let Some((seed, since)) = *current()
+                && since.elapsed() > LONGEST
+            {
+                eprintln!("seed {seed}: the life hangs");
+                std::process::exit(1);
+            }
+        }
+    });
+}
 
 /// What came of a seed: the figures, or what was violated; and the transcript, if asked for.
 fn try_seed(seed: u64, tells: bool) -> (Result<Figures, String>, Vec<String>) {
@@ -87,12 +113,14 @@ fn whatever_the_programs_do_and_the_world() {
     let first = number("PUKA_FIRST_SEED").unwrap_or(0);
     let mut sum = Figures::default();
     let mut violations = Vec::new();
+    let most = number("PUKA_VIOLATIONS").unwrap_or(VIOLATIONS) as usize;
     for seed in first..first + number("PUKA_SEEDS").unwrap_or(200) {
+        watch(seed);
         match try_seed(seed, false).0 {
             Ok(figures) => sum.add(&figures),
             Err(violated) => violations.push((seed, violated)),
         }
-        if violations.len() >= VIOLATIONS {
+        if violations.len() >= most {
             break;
         }
     }

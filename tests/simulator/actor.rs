@@ -65,6 +65,8 @@ pub(crate) struct Consumer {
     pub(crate) no_ack: bool,
     /// The delivery tag that came last, and the troubles until then.
     pub(crate) last: Option<u64>,
+    /// How often the client had lost a connection then.
+    pub(crate) losses: u32,
     /// Tags may be missing: it was recovered, changed, or what it had not read was dropped.
     pub(crate) may_skip: bool,
     /// The program has cancelled it.
@@ -103,6 +105,10 @@ pub(crate) struct Actor {
     /// A keeper has nothing to do where there is no open connection, and can do nothing behind what is unsent: how that was
     /// when the program last came out of a call.
     pub(crate) is_kept: bool,
+    /// Recovery has given up once: all that was open failed with the cause.
+    pub(crate) has_given_up: bool,
+    /// It is being told what has become of its connection, and hears of nothing new until it has done with that.
+    pub(crate) is_told: bool,
     /// How often it was told that its connection was lost.
     pub(crate) losses: u32,
     /// How often it has asked for a connection.
@@ -141,6 +147,8 @@ impl Actor {
             troubles: 0,
             troubled: Duration::ZERO,
             is_kept: false,
+            has_given_up: false,
+            is_told: false,
             noticed: Duration::ZERO,
             losses: 0,
             connects: 0,
@@ -163,7 +171,7 @@ impl Actor {
 
     /// Whether it may have lost its connection, and not know.
     pub(crate) fn is_unaware(&self) -> bool {
-        self.troubles > 0 && self.noticed <= self.troubled
+        self.is_told || self.troubles > 0 && self.noticed <= self.troubled
     }
 
     /// Whether the network was in its way then, or later.

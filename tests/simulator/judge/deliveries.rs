@@ -37,6 +37,7 @@ pub(super) fn delivered(sim: &Sim, who: usize, client: &Client, number: u64, del
     let tag = delivery.delivery_tag();
     let checked = sim.actor(who, |actor| {
         let mark = actor.chosen.unread_mark;
+        let (losses, troubles) = (actor.losses, actor.troubles);
         let consumer = actor.consumers.get_mut(&number)?;
         let queue = consumer.queues.get(index?)?.clone();
         // Another channel counts from 1; what was dropped for a mark comes again.
@@ -45,7 +46,11 @@ pub(super) fn delivered(sim: &Sim, who: usize, client: &Client, number: u64, del
             None => true,
             Some(last) => tag <= last + 1,
         };
-        let may_skip = consumer.may_skip || consumer.is_cancelled || mark < 1024 * 1024;
+        // After a loss it is on another channel, or on several, one after another, until all its queues are there.
+        let is_elsewhere = losses != consumer.losses || troubles > 0 && consumer.queues.len() > 1;
+        consumer.losses = losses;
+        let may_skip =
+            is_elsewhere || consumer.may_skip || consumer.is_cancelled || mark < 1024 * 1024;
         consumer.last = Some(tag);
         Some((
             queue,
@@ -122,7 +127,8 @@ fn take(sim: &Sim, who: usize, queue: String, how: How, delivery: Delivery) {
         return;
     };
     let is_unaware = state.actors[who].is_unaware();
-    let is_one = !is_stale && !is_unaware && copies == 1 && queue != DEAD && !was_restarted;
+    let is_one =
+        !is_stale && !is_shaky && !is_unaware && copies == 1 && queue != DEAD && !was_restarted;
     let is_gone = seen
         .done_by
         .iter()
