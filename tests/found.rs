@@ -131,3 +131,16 @@ fn a_close_that_nobody_has_waited_for_yet_has_its_time_when_somebody_does() -> R
     broker.advance(Duration::from_secs(600));
     client.wait(close)
 }
+
+#[test]
+fn a_sleep_of_no_time_sends_the_heartbeat_that_is_due() -> Result<()> {
+    let broker = Broker::new();
+    let mut client = broker.client(ClientOptions::new().heartbeat(10));
+    client.connect().wait(&mut client)?;
+    for _ in 0..20 {
+        broker.advance(Duration::from_secs(15));
+        client.sleep(Duration::ZERO)?;
+    }
+    client.queue_declare("q").wait(&mut client)?;
+    Ok(())
+}

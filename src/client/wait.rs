@@ -152,6 +152,8 @@ impl Client {
             }
             self.driver.turn(until)?;
             if until.is_some_and(|until| self.driver.now() >= until) {
+                // A heartbeat that has just become due must not wait for the next call.
+                self.driver.flush();
                 return Ok(());
             }
         }
