@@ -4,7 +4,7 @@
 //! calls are under way they share some channels: the one in error fails, and those behind it, which the broker has
 //! ignored, are made again. What goes on on a channel is decided elsewhere; here is only whose it is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::connection::Connection;
 use crate::connection::channel::{Calling, Channel, Consuming, PUBLISHER, Role};
@@ -26,6 +26,8 @@ pub(crate) struct Channels {
     calling: Vec<ChannelId>,
     /// Closed, to be opened again.
     closed: Vec<ChannelId>,
+    /// Closed by the broker, and not open again: what it still sends there is for nobody.
+    stale: BTreeSet<ChannelId>,
     /// The highest number that was agreed on.
     max: u16,
     next_epoch: u64,
@@ -42,6 +44,7 @@ impl Channels {
             idle: Vec::new(),
             calling: Vec::new(),
             closed: Vec::new(),
+            stale: BTreeSet::new(),
             max: 0,
             next_epoch: epoch,
             first_epoch: epoch,
@@ -158,6 +161,24 @@ impl Channels {
             self.closed.push(id);
         }
         Some(channel)
+    }
+
+    /// The same, where the broker has closed it.
+    pub(crate) fn closed_by_broker(&mut self, id: ChannelId) -> Option<Channel> {
+        let channel = self.retire(id)?;
+        self.stale.insert(id);
+        Some(channel)
+    }
+
+    /// Whether what comes there is of a channel that the broker has closed. RabbitMQ's deliveries may come behind its
+    /// `channel.close`, and those that nobody acknowledges go back to their queues.
+    pub(super) fn is_stale(&self, id: ChannelId) -> bool {
+        !self.stale.is_empty() && self.stale.contains(&id)
+    }
+
+    /// `channel.open-ok`: what comes behind it is of the new channel.
+    pub(super) fn opened(&mut self, id: ChannelId) {
+        self.stale.remove(&id);
     }
 
     /// The channels with calls under way.

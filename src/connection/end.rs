@@ -19,7 +19,9 @@ use crate::types::error::{Disconnect, Error};
 use crate::types::ids::ChannelId;
 use crate::types::recovery::ConnectionEvent;
 use crate::types::reply::Reply;
-use crate::wire::{ChannelClose, ChannelCloseOk, ConnectionClose, write_method};
+use crate::wire::{
+    ChannelClose, ChannelCloseOk, ConnectionClose, FRAME_METHOD, Method, write_method,
+};
 
 impl Connection {
     /// The broker closed a channel: an error for whatever went on there, and for nothing else.
@@ -33,7 +35,7 @@ impl Connection {
         log::debug!("the broker closed channel {id}: {error}");
         let _ = write_method(self.out.tail(), id.0, &ChannelCloseOk {});
         self.out.commit();
-        let Some(mut channel) = self.channels.retire(id) else {
+        let Some(mut channel) = self.channels.closed_by_broker(id) else {
             return;
         };
         if let Role::Calls(calls) = &mut channel.role {
@@ -51,6 +53,13 @@ impl Connection {
             self.fail_channel(channel, &error);
         }
         self.serve_waiting();
+    }
+
+    /// Whether a frame comes too late: on a channel that the broker has closed, and before the open-ok of the next one.
+    pub(crate) fn is_late(&self, id: ChannelId, kind: u8, payload: &[u8]) -> bool {
+        self.channels.is_stale(id)
+            && (kind != FRAME_METHOD
+                || matches!(Method::decode(payload), Ok(method) if !matches!(method, Method::ChannelOpenOk(_))))
     }
 
     /// Every promise that goes with a channel that has gone.

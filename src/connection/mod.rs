@@ -290,6 +290,11 @@ impl Connection {
             }
             // After our connection.close only its answer counts.
             _ if self.state.is_closing() => Ok(()),
+            FRAME_METHOD | FRAME_HEADER | FRAME_BODY
+                if self.is_late(ChannelId(channel), kind, payload) =>
+            {
+                Ok(())
+            }
             FRAME_METHOD => {
                 if let Some(deliver) = BasicDeliver::decode(payload) {
                     return self

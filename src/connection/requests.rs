@@ -265,6 +265,7 @@ impl Connection {
                 self.release(id);
                 self.resolve(promise, Ok(Outcome::Got(None)));
             }
+            (Expect::OpenOk, _) => self.channels.opened(id),
             (Expect::QosOk, Role::Publisher) => self.fence_passed(),
             (Expect::QosOk, _) => self.rpc_fence_passed(id),
             (Expect::CancelOk, _) => self.cancel_ok(id),

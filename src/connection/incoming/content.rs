@@ -37,6 +37,9 @@ impl Connection {
         &mut self,
         plain: &PlainDelivery<'_>,
     ) -> Result<(), Violation> {
+        if self.channels.is_stale(plain.channel) {
+            return Ok(());
+        }
         let mut delivery = self.delivered(plain.channel, &plain.deliver)?;
         delivery.body = self.memory.arena.copy(plain.body);
         self.deliver(plain.channel, delivery)
@@ -98,9 +101,9 @@ impl Connection {
         self.handle_body(id, body, size)
     }
 
-    /// Where the payload of a large body frame goes, if it is to be read.
+    /// Where the payload of a large body frame goes, if it is for anybody.
     pub(crate) fn body_room(&mut self, head: &FrameHead) -> Result<Option<Body>, Violation> {
-        if self.state.is_closing() {
+        if self.state.is_closing() || self.channels.is_stale(ChannelId(head.channel)) {
             return Ok(None);
         }
         let incoming = incoming(&mut self.channels, ChannelId(head.channel))?;

@@ -31,6 +31,7 @@ mod get;
 mod handshake;
 mod held_up;
 mod innocent;
+mod late;
 mod prefetch;
 mod progress;
 mod publish;

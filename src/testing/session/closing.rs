@@ -46,6 +46,10 @@ impl Session {
         };
         let said = self.say(number, &close);
         debug_assert!(said.is_ok());
+        // RabbitMQ's channel goes on with what queues have sent it until close-ok comes.
+        if turn.chance.percent(50) {
+            self.output.overtake_deliveries();
+        }
     }
 
     fn fail_connection(&mut self, turn: &mut Turn<'_>, refusal: &Refusal, method: (u16, u16)) {

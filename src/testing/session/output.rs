@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::super::chance::Chance;
 use crate::wire::{
-    ContentHeader, EncodeError, FRAME_BODY, FRAME_HEADER, FRAME_OVERHEAD, Properties, WireMethod,
-    begin_frame, end_frame, write_method,
+    ContentHeader, EncodeError, FRAME_BODY, FRAME_HEADER, FRAME_METHOD, FRAME_OVERHEAD, FrameHead,
+    Properties, WireMethod, begin_frame, end_frame, write_method,
 };
 
 /// How far ahead chance may look for a frame of another channel.
@@ -88,6 +88,25 @@ impl Output {
         }
     }
 
+    /// Puts the newest frame, a method, before the deliveries that are the last things on its channel.
+    pub(super) fn overtake_deliveries(&mut self) {
+        let Some((channel, frame)) = self.frames.pop_back() else {
+            return;
+        };
+        let mut place = None;
+        for (index, (of, frame)) in self.frames.iter().enumerate() {
+            match frame.get(FrameHead::LEN..) {
+                Some([0, 60, 0, 60, ..]) if *of == channel && frame[0] == FRAME_METHOD => {
+                    place = place.or(Some(index));
+                }
+                _ if *of == channel && frame[0] == FRAME_METHOD => place = None,
+                _ => {}
+            }
+        }
+        let place = place.unwrap_or(self.frames.len());
+        self.frames.insert(place, (channel, frame));
+    }
+
     /// Drops what no byte of has been taken yet.
     pub(super) fn drop_frames(&mut self) {
         self.frames.clear();
@@ -117,7 +136,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{FRAME_HEARTBEAT, split_frame};
+    use crate::wire::{self, FRAME_HEARTBEAT, split_frame};
 
     #[test]
     fn frames_of_one_channel_keep_their_order_and_those_of_two_may_not() {
@@ -140,6 +159,44 @@ mod tests {
                 order(seed).iter().partition(|number| *number % 2 == 0);
             assert!(even.is_sorted() && odd.is_sorted());
         }
+    }
+
+    #[test]
+    fn a_close_overtakes_whole_deliveries_and_nothing_else() {
+        let mut output = Output::default();
+        let chance = &mut Chance::new(0);
+        let deliver = |tag| wire::BasicDeliver {
+            delivery_tag: tag,
+            ..Default::default()
+        };
+        let empty = Properties::default();
+        let content = (&empty, &b"x"[..]);
+        output
+            .content(2, &deliver(1), content, 4096, chance)
+            .unwrap();
+        output.method(2, &wire::BasicQosOk {}).unwrap();
+        output
+            .content(2, &deliver(2), content, 4096, chance)
+            .unwrap();
+        output
+            .content(3, &deliver(1), content, 4096, chance)
+            .unwrap();
+        output.method(2, &wire::ChannelCloseOk {}).unwrap();
+        output.overtake_deliveries();
+        let order: Vec<_> = output
+            .frames
+            .iter()
+            .map(|(channel, frame)| (*channel, frame[0]))
+            .collect();
+        // The close is the fifth: behind qos-ok, before the second delivery.
+        let deliveries = |channel| [(channel, 1), (channel, 2), (channel, 3)];
+        let expected = [
+            &deliveries(2)[..],
+            &[(2, 1), (2, 1)],
+            &deliveries(2),
+            &deliveries(3),
+        ];
+        assert_eq!(order, expected.concat());
     }
 
     #[test]
