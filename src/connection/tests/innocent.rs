@@ -69,8 +69,12 @@ fn a_queue_that_is_left_out_is_not_declared_for_the_sake_of_its_binding() {
     // Nobody waits for that binding.
     assert!(!script.connection.publishes_wait());
     assert_matches!(script.result(published), None);
-    // The program may have it declared, and then it is again.
-    declare(&mut script, QueueDeclare::new("deadly"), "deadly");
+    // The program may have it declared, and then it is again: on a channel that the broker has closed before.
+    let promise = script.request(Request::QueueDeclare(QueueDeclare::new("deadly")));
+    script.methods();
+    script.send(2, ChannelOpenOk::default());
+    script.send(2, wire_declare_ok("deadly"));
+    assert_matches!(script.result(promise), Some(Ok(Outcome::QueueDeclareOk(_))));
     script.lose();
     script.reconnect();
     let mut declared = 0;
