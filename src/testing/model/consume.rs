@@ -54,6 +54,7 @@ impl Model {
             priority,
             prefetch: if consume.no_ack { 0 } else { prefetch },
             unacked: 0,
+            is_blocked: false,
         });
         queue.touch(now);
         let consumers = &mut self.channel(channel)?.consumers;
@@ -163,12 +164,12 @@ impl Model {
         let queue = self.vhost(&actor)?.queues.get_mut(&name);
         let queue = queue.ok_or_else(|| resource.not_found())?;
         queue.check_owner(&actor, resource)?;
+        queue.check_get(&actor, resource)?;
         queue.touch(now);
         let id = queue.id;
         let Some((place, stored)) = queue.pop() else {
             return Ok(None);
         };
-        let message_count = queue.ready.len() as u32;
         let (redelivered, message) = (stored.redelivered, stored.delivered(version));
         let delivery_tag = self.tag_for_get(&actor)?;
         if let (Some(key), false) = (actor.channel, no_ack) {
@@ -181,9 +182,11 @@ impl Model {
             };
             self.channel(key)?.unacked.insert(delivery_tag, unacked);
         }
-        // The next one may be too old.
-        self.changed.insert((actor.vhost, name));
+        // The next ones may be too old: they are not counted.
+        self.changed.insert((actor.vhost.clone(), name.clone()));
         self.follow_up();
+        let left = self.vhost(&actor)?.queues.get(&name);
+        let message_count = left.map_or(0, |queue| queue.ready.len() as u32);
         Ok(Some(Got {
             delivery_tag,
             redelivered,
@@ -203,6 +206,18 @@ impl Model {
 }
 
 impl Queue {
+    /// An operator may, as a test looks with it.
+    fn check_get(&self, actor: &Actor, resource: Resource<'_>) -> Outcome<()> {
+        if self.settings.is_quorum && self.settings.single_active && actor.channel.is_some() {
+            let text = format!(
+                "cannot obtain access to locked {resource}. basic.get operations are not supported by quorum queues with \
+                 single active consumer"
+            );
+            return Err(Refusal::channel(405, text));
+        }
+        Ok(())
+    }
+
     /// An exclusive consumer is the only one.
     fn check_exclusive(&self, is_wanted: bool, resource: Resource<'_>) -> Outcome<()> {
         let is_taken = self.consumers.iter().any(|consumer| consumer.exclusive);

@@ -63,9 +63,7 @@ impl DeadLetter {
         if let Some(key) = &self.routing_key {
             return vec![key.clone()];
         }
-        let message = &self.stored.message;
-        let mut keys = vec![message.routing_key.clone()];
-        keys.extend(copied_to(&message.properties.headers, "CC").unwrap_or_default());
+        let mut keys = self.stored.open_keys();
         keys.extend(self.stored.hidden_keys.iter().cloned());
         keys
     }
@@ -123,8 +121,7 @@ impl DeadLetter {
 
     fn death(&self, seconds: u64) -> FieldTable {
         let message = &self.stored.message;
-        let mut keys = vec![message.routing_key.clone()];
-        keys.extend(copied_to(&message.properties.headers, "CC").unwrap_or_default());
+        let keys = self.stored.open_keys();
         let keys = keys.into_iter().map(FieldValue::from).collect();
         let mut death = FieldTable::new()
             .with("count", 1_i64)
@@ -137,6 +134,17 @@ impl DeadLetter {
             .with("reason", self.reason.name())
             .with("routing-keys", FieldValue::Array(keys))
             .with("time", FieldValue::Timestamp(EPOCH + seconds))
+    }
+}
+
+impl Stored {
+    /// The keys that everybody may see.
+    fn open_keys(&self) -> Vec<String> {
+        let mut keys = vec![self.message.routing_key.clone()];
+        if !self.has_own_key {
+            keys.extend(copied_to(&self.message.properties.headers, "CC").unwrap_or_default());
+        }
+        keys
     }
 }
 
@@ -179,6 +187,12 @@ impl Model {
         if dead.reason != Reason::Rejected {
             queues.retain(|queue| !is_cycle(&deaths, queue));
         }
+        // With a key of the queue's, those of the message are forgotten.
+        let has_own_key = dead.routing_key.is_some();
+        let hidden_keys = match has_own_key {
+            true => Vec::new(),
+            false => dead.stored.hidden_keys,
+        };
         let old = dead.stored.message;
         let message = Message {
             exchange: dead.exchange,
@@ -192,7 +206,8 @@ impl Model {
             };
             let stored = Stored {
                 has_died: true,
-                ..Stored::new(message.clone(), dead.stored.hidden_keys.clone())
+                has_own_key: has_own_key || dead.stored.has_own_key,
+                ..Stored::new(message.clone(), hidden_keys.clone())
             };
             // Nobody is told that there was no room.
             if queue.refuses(&message) {

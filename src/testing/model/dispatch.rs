@@ -6,6 +6,7 @@ use super::dead_letter::{DeadLetter, Reason};
 use super::queue::{Consumer, Queue, Stored};
 use super::request::{ChannelKey, Event, Version};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl Model {
     /// Delivers what can be delivered; what is too old or too much goes.
@@ -16,6 +17,10 @@ impl Model {
             return;
         };
         let mut gone: Vec<(Stored, Reason)> = Vec::new();
+        // What has come back to a full queue makes it drop before anybody gets anything.
+        if std::mem::take(&mut queue.has_returned) {
+            drop_too_many(queue, now, &mut gone);
+        }
         loop {
             // What came with no time to live at all may still be delivered at once.
             while let Some(stored) = queue.pop_expired(now, false) {
@@ -29,19 +34,24 @@ impl Model {
         while let Some(stored) = queue.pop_expired(now, true) {
             gone.push((stored, Reason::Expired));
         }
-        while queue.is_too_long() {
-            let Some((_, stored)) = queue.pop() else {
-                break;
-            };
-            gone.push((stored, Reason::MaxLen));
-            // Behind it may be one whose time is over.
-            while let Some(stored) = queue.pop_expired(now, true) {
-                gone.push((stored, Reason::Expired));
-            }
-        }
+        drop_too_many(queue, now, &mut gone);
+        queue.watch_limit();
         for (stored, reason) in gone {
             self.dead
                 .extend(DeadLetter::new(vhost, name, queue, stored, reason));
+        }
+    }
+}
+
+fn drop_too_many(queue: &mut Queue, now: Duration, gone: &mut Vec<(Stored, Reason)>) {
+    while queue.is_too_long() {
+        let Some((_, stored)) = queue.pop() else {
+            break;
+        };
+        gone.push((stored, Reason::MaxLen));
+        // Behind it may be one whose time is over.
+        while let Some(stored) = queue.pop_expired(now, true) {
+            gone.push((stored, Reason::Expired));
         }
     }
 }
@@ -56,13 +66,10 @@ fn deliver(
     if queue.ready.is_empty() {
         return None;
     }
-    let active = queue.active.clone();
-    let turn = queue.consumers.iter().position(|consumer| {
-        active.as_ref().is_none_or(|active| *active == consumer.key)
-            && channels
-                .get(&consumer.key.channel)
-                .is_some_and(|channel| has_room(consumer, channel))
-    })?;
+    if version >= Version::V4 && queue.waits_for_active() {
+        return None;
+    }
+    let turn = next_turn(queue, channels)?;
     let (place, stored) = queue.pop()?;
     let consumer = &mut queue.consumers[turn];
     let channel = channels.get_mut(&consumer.key.channel)?;
@@ -89,7 +96,24 @@ fn deliver(
     Some(event)
 }
 
-fn has_room(consumer: &Consumer, channel: &Channel) -> bool {
+/// The place of the consumer that gets the next message. Those that are full leave the row.
+fn next_turn(queue: &mut Queue, channels: &BTreeMap<ChannelKey, Channel>) -> Option<usize> {
+    loop {
+        let active = queue.active.as_ref();
+        let turn = queue.consumers.iter().position(|consumer| {
+            !consumer.is_blocked && active.is_none_or(|active| *active == consumer.key)
+        })?;
+        let consumer = &mut queue.consumers[turn];
+        let channel = channels.get(&consumer.key.channel);
+        if channel.is_some_and(|channel| has_room(consumer, channel)) {
+            return Some(turn);
+        }
+        consumer.is_blocked = true;
+        queue.rotate(turn);
+    }
+}
+
+pub(super) fn has_room(consumer: &Consumer, channel: &Channel) -> bool {
     let is_below = |out: usize, limit: u16| limit == 0 || out < usize::from(limit);
     consumer.no_ack
         || is_below(consumer.unacked, consumer.prefetch)

@@ -10,7 +10,9 @@
 //! What it does not do, and says so: streams, transactions, exchanges of plugins, dead letters "at least once".
 //!
 //! What is silently simpler: a confirm comes as soon as the message is routed, a delivery that is not acknowledged for half an
-//! hour is left alone, and there are no policies.
+//! hour is left alone, and there are no policies. Of what RabbitMQ refuses at a declaration it takes some: wrong types and values of
+//! `x-queue-leader-locator`, `x-max-in-memory-*`, `x-quorum-initial-group-size` and `x-dead-letter-strategy`. Headers are
+//! compared with their type.
 
 mod arguments;
 mod channel;
@@ -180,15 +182,11 @@ impl Model {
         for (vhost, name) in gone {
             self.remove_queue(&vhost, &name);
         }
-        for (_, channel) in std::mem::take(&mut self.channels) {
-            for unacked in channel.unacked.into_values() {
-                for vhost in self.vhosts.values_mut() {
-                    let queue = vhost.queues.get_mut(&unacked.queue);
-                    if let Some(queue) = queue.filter(|queue| queue.id == unacked.queue_id) {
-                        let mut stored = unacked.stored.clone();
-                        stored.redelivered = true;
-                        queue.put_back(unacked.place, stored);
-                    }
+        for (key, channel) in std::mem::take(&mut self.channels) {
+            if let Some(link) = self.links.get(&key.link) {
+                let vhost = link.vhost.clone();
+                for unacked in channel.unacked.into_values() {
+                    self.put_back(&vhost, unacked);
                 }
             }
         }
@@ -262,10 +260,18 @@ impl Model {
         let Some(link) = self.links.get(&key.link) else {
             return;
         };
-        let channel = self.channels.get(&key);
-        let queues = channel.into_iter().flat_map(|it| it.consumers.values());
-        let queues = queues.map(|queue| (link.vhost.clone(), queue.clone()));
-        self.changed.extend(queues);
+        let Some(channel) = self.channels.get(&key) else {
+            return;
+        };
+        let has_room =
+            |it: &queue::Consumer| it.key.channel == key && dispatch::has_room(it, channel);
+        for name in channel.consumers.values() {
+            let host = self.vhosts.get_mut(&link.vhost);
+            if let Some(queue) = host.and_then(|host| host.queues.get_mut(name)) {
+                queue.unblock(has_room);
+            }
+            self.changed.insert((link.vhost.clone(), name.clone()));
+        }
     }
 
     /// All that follows from what has changed.

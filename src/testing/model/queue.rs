@@ -30,6 +30,8 @@ pub(super) struct Stored {
     pub(super) hidden_keys: Vec<String>,
     /// It has been a dead letter: the history in its headers is ours.
     pub(super) has_died: bool,
+    /// A queue has sent it on with a key of its own: its CC header is history.
+    pub(super) has_own_key: bool,
     /// Its queue tells how often it has come back.
     pub(super) counts_returns: bool,
 }
@@ -43,6 +45,7 @@ impl Stored {
             expires_at: None,
             hidden_keys,
             has_died: false,
+            has_own_key: false,
             counts_returns: false,
         }
     }
@@ -58,6 +61,8 @@ pub(super) struct Consumer {
     pub(super) prefetch: u16,
     /// Deliveries that are out.
     pub(super) unacked: usize,
+    /// It was full when its turn came: it waits beside the row until it has room.
+    pub(super) is_blocked: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +77,10 @@ pub(super) struct Queue {
     pub(super) ready: BTreeMap<Place, Stored>,
     ready_bytes: u64,
     next: u64,
+    /// Something came back, and nothing was delivered since.
+    pub(super) has_returned: bool,
+    /// A quorum queue that was too long refuses until it is well below its limit.
+    is_closed: bool,
     /// How many of the higher level went since one of the lower did.
     in_a_row: u8,
     /// Those of higher priority in front; of one priority, whose turn it is.
@@ -94,6 +103,8 @@ impl Queue {
             ready: BTreeMap::new(),
             ready_bytes: 0,
             next: 0,
+            has_returned: false,
+            is_closed: false,
             in_a_row: 0,
             consumers: Vec::new(),
             active: None,
@@ -112,13 +123,30 @@ impl Queue {
         let settings = &self.settings;
         let is_over = |limit: Option<u64>, would_be: u64| limit.is_some_and(|max| would_be > max);
         // A quorum queue notices when it is too late.
-        let (one, bytes) = match settings.is_quorum {
-            true => (0, 0),
-            false => (1, size(message)),
-        };
+        if settings.is_quorum {
+            return self.is_closed;
+        }
         settings.overflow != Overflow::DropHead
-            && (is_over(settings.max_length, self.ready.len() as u64 + one)
-                || is_over(settings.max_bytes, self.ready_bytes + bytes))
+            && (is_over(settings.max_length, self.ready.len() as u64 + 1)
+                || is_over(settings.max_bytes, self.ready_bytes + size(message)))
+    }
+
+    /// A quorum queue that has become too long lets publishers in again at 80 % of its limits.
+    pub(super) fn watch_limit(&mut self) {
+        let settings = &self.settings;
+        if !settings.is_quorum || settings.overflow == Overflow::DropHead {
+            return;
+        }
+        let (length, bytes) = (self.ready.len() as u64, self.ready_bytes);
+        let is_over = |limit: Option<u64>, is: u64| limit.is_some_and(|max| is > max);
+        let is_low = |limit: Option<u64>, is: u64| {
+            limit.is_none_or(|max| u128::from(is) <= u128::from(max) * 4 / 5)
+        };
+        if is_over(settings.max_length, length) || is_over(settings.max_bytes, bytes) {
+            self.is_closed = true;
+        } else if is_low(settings.max_length, length) && is_low(settings.max_bytes, bytes) {
+            self.is_closed = false;
+        }
     }
 
     /// Whether the first one has to go, for there are too many.
@@ -156,6 +184,8 @@ impl Queue {
             ComesBack::Last => (Reverse(0), self.next),
         };
         self.next += 1;
+        // A quorum queue delivers first.
+        self.has_returned = !self.settings.is_quorum;
         self.put(place, stored);
     }
 
@@ -198,7 +228,9 @@ impl Queue {
     /// How many there were.
     pub(super) fn purge(&mut self) -> usize {
         self.ready_bytes = 0;
-        std::mem::take(&mut self.ready).len()
+        let purged = std::mem::take(&mut self.ready).len();
+        self.watch_limit();
+        purged
     }
 
     /// When something happens to it by itself: only the first message expires.
@@ -228,6 +260,42 @@ impl Queue {
         self.consumers.len() < before
     }
 
+    /// A single active consumer of a quorum queue gives way to one of higher priority, as soon as nothing is out to it:
+    /// whether that is still to come. Only RabbitMQ 4 does that.
+    pub(super) fn waits_for_active(&mut self) -> bool {
+        if !self.settings.is_quorum {
+            return false;
+        }
+        let Some(first) = self.consumers.first() else {
+            return false;
+        };
+        let is_active = |it: &&Consumer| self.active.as_ref() == Some(&it.key);
+        let Some(active) = self.consumers.iter().find(is_active) else {
+            return false;
+        };
+        if active.priority >= first.priority {
+            return false;
+        }
+        if active.unacked > 0 {
+            return true;
+        }
+        self.active = Some(first.key.clone());
+        false
+    }
+
+    /// Those of a channel that were full and have room again go to the end of the row.
+    pub(super) fn unblock(&mut self, has_room: impl Fn(&Consumer) -> bool) {
+        let is_freed = |it: &&Consumer| it.is_blocked && has_room(it);
+        let freed = self.consumers.iter().filter(is_freed);
+        let freed: Vec<_> = freed.map(|it| it.key.clone()).collect();
+        for key in freed {
+            if let Some(place) = self.consumers.iter().position(|it| it.key == key) {
+                self.consumers[place].is_blocked = false;
+                self.rotate(place);
+            }
+        }
+    }
+
     /// Its turn is over: it goes behind the others of its priority.
     pub(super) fn rotate(&mut self, place: usize) {
         let consumer = self.consumers.remove(place);
@@ -248,6 +316,7 @@ impl Queue {
             .sum();
         self.consumers.clear();
         self.active = None;
+        self.watch_limit();
         self.touch(now);
     }
 }

@@ -197,3 +197,68 @@ fn get_says_what_is_left() {
     assert_eq!((got.delivery_tag, text(&got.message)), (2, "b".into()));
     assert_eq!(world.model.queue("/", "q").unwrap().unacknowledged.len(), 1);
 }
+
+#[test]
+fn a_consumer_that_was_full_goes_to_the_end_of_the_row() {
+    let mut world = World::new();
+    world.queue("q");
+    world.prefetch(1, 1);
+    world.consume(1, "q", "a");
+    world.consume(11, "q", "b");
+    for body in ["1", "2", "3", "4"] {
+        world.send("", "q", body);
+    }
+    let tags: Vec<_> = world.delivered().into_iter().map(|it| it.0).collect();
+    assert_eq!(tags, ["a", "b", "b", "b"]);
+    world.model.ack(channel_key(1), 1, false).unwrap();
+    for body in ["5", "6", "7", "8"] {
+        world.send("", "q", body);
+    }
+    let tags: Vec<_> = world.delivered().into_iter().map(|it| it.0).collect();
+    assert_eq!(tags, ["b", "a", "b", "b"]);
+}
+
+#[test]
+fn in_a_quorum_queue_of_rabbitmq_4_a_higher_priority_becomes_the_single_active_one() {
+    for (version, takes_over) in [(Version::V3, false), (Version::V4, true)] {
+        let mut world = World::of(version);
+        let single = table("x-single-active-consumer", true);
+        world.queue_with("q", single.with("x-queue-type", "quorum"));
+        world.prefetch(1, 2);
+        world.consume(1, "q", "a");
+        for body in ["0", "1", "2", "3"] {
+            world.send("", "q", body);
+        }
+        assert_eq!(world.delivered(), [seen("a", 1, "0"), seen("a", 2, "1")]);
+        world.consume_with(11, "q", "p", table("x-priority", 5));
+        world.model.ack(channel_key(1), 1, false).unwrap();
+        let next = world.delivered();
+        if takes_over {
+            assert_eq!(next, []);
+            world.model.ack(channel_key(1), 2, false).unwrap();
+            assert_eq!(world.delivered(), [seen("p", 1, "2"), seen("p", 2, "3")]);
+        } else {
+            assert_eq!(next, [seen("a", 3, "2")]);
+        }
+        let refused = world.model.get(on(1), "q", false).unwrap_err();
+        assert_eq!(
+            refused.text,
+            "RESOURCE_LOCKED - cannot obtain access to locked queue 'q' in vhost '/'. basic.get operations are not supported by \
+             quorum queues with single active consumer"
+        );
+        assert_eq!((refused.code, refused.scope), (405, Scope::Channel));
+    }
+}
+
+#[test]
+fn get_does_not_count_what_is_too_old_behind_it() {
+    let mut world = World::new();
+    world.queue("q");
+    for (body, expiration) in [("first", "10000"), ("second", "50"), ("third", "0")] {
+        let mut properties = Properties::default();
+        properties.set_expiration(expiration);
+        world.send_with("", "q", body, properties);
+    }
+    world.at(600);
+    assert_eq!(world.get(1, "q").unwrap().message_count, 0);
+}

@@ -200,3 +200,33 @@ fn a_dead_letter_for_which_nobody_is_there_is_gone() {
     let queue = world.model.queue("/", "q").unwrap();
     assert!(queue.ready.is_empty() && queue.unacknowledged.is_empty());
 }
+
+#[test]
+fn after_a_key_of_the_queues_own_the_copies_are_no_keys_any_more() {
+    for version in [Version::V3, Version::V4] {
+        let mut world = World::of(version);
+        world.queue("elsewhere");
+        world.queue("hidden");
+        world.exchange("end", "fanout");
+        world.queue("last");
+        world.bind("last", "end", "");
+        world.queue_with("dead2", table("x-dead-letter-exchange", "end"));
+        world.queue_with(
+            "q2",
+            table("x-dead-letter-exchange", "").with("x-dead-letter-routing-key", "dead2"),
+        );
+        let keys = table("CC", texts(&["elsewhere"])).with("BCC", texts(&["hidden"]));
+        world.send_with("", "q2", "m", headers(keys));
+        for queue in ["elsewhere", "hidden"] {
+            world.get(1, queue).unwrap();
+        }
+        for queue in ["q2", "dead2"] {
+            reject(&mut world, queue);
+        }
+        let dead = world.get(1, "last").unwrap().message;
+        assert_eq!(
+            deaths(&dead)[0].get("routing-keys"),
+            Some(texts(&["dead2"]))
+        );
+    }
+}

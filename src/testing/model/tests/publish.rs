@@ -243,6 +243,11 @@ fn a_quorum_queue_refuses_when_it_is_too_late() {
     for accepted in [true, true, true, false] {
         assert_eq!(world.send("", "q", "m").is_accepted, accepted);
     }
+    // And lets nobody in before it is at 80 % of its limit.
+    world.get(1, "q").unwrap();
+    assert!(!world.send("", "q", "m").is_accepted);
+    world.get(1, "q").unwrap();
+    assert!(world.send("", "q", "m").is_accepted);
 }
 
 #[test]

@@ -171,3 +171,38 @@ fn a_quorum_queue_of_rabbitmq_4_lets_a_message_come_back_twenty_times() {
         assert_eq!(world.ready("q").is_empty(), limit.is_some());
     }
 }
+
+#[test]
+fn what_comes_back_to_a_full_queue_is_dropped_before_anybody_gets_it() {
+    let mut world = World::new();
+    world.queue("dead");
+    let mut arguments = table("x-max-length", 2);
+    arguments.extend(dead_letters().iter());
+    world.queue_with("q", arguments);
+    world.prefetch(1, 1);
+    world.consume(1, "q", "c");
+    for body in ["1", "2", "3"] {
+        world.send("", "q", body);
+    }
+    assert_eq!(world.delivered(), [seen("c", 1, "1")]);
+    world.model.nack(channel_key(1), 1, false, true).unwrap();
+    assert_eq!(world.delivered(), [seen("c", 2, "2")]);
+    assert_eq!(world.ready("dead"), ["1"]);
+    assert_eq!(world.ready("q"), ["3"]);
+}
+
+#[test]
+fn a_quorum_queue_counts_what_was_out_when_it_restarted() {
+    let mut world = World::new();
+    let arguments = table("x-queue-type", "quorum").with("x-delivery-limit", 1);
+    world.queue_with("q", arguments);
+    world.send("", "q", "m");
+    world.get(1, "q").unwrap();
+    world.model.restart();
+    world.open(1, "guest");
+    let got = world.get(1, "q").unwrap();
+    let count = got.message.properties.headers().get("x-delivery-count");
+    assert_eq!((got.redelivered, count), (true, Some(1_i64.into())));
+    world.model.restart();
+    assert!(world.ready("q").is_empty());
+}
