@@ -10,7 +10,6 @@ mod connecting;
 pub(crate) mod group;
 pub(crate) mod lookup;
 #[cfg(feature = "testing")]
-#[allow(dead_code, reason = "what the simulator uses comes after it")]
 pub(crate) mod memory;
 pub(crate) mod poller;
 pub(crate) mod reactor;

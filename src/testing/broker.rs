@@ -79,7 +79,7 @@ impl Broker {
         node: Settings,
         host: HostSettings,
     ) -> Self {
-        let cluster = Cluster::new(Node::with_settings(seed, node), host);
+        let cluster = Cluster::new(Node::new(seed, node), host);
         Self {
             network: Network::new(seed, network, Box::new(cluster.clone())),
             cluster,

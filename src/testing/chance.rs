@@ -1,41 +1,28 @@
 //! Chance, all of it from one seed: the same seed, the same life.
 
-/// Sebastiano Vigna's SplitMix64. The seed 0 is for no chance at all: then everything happens in order, and nothing by
-/// chance.
+use crate::net::memory::Numbers;
+
+/// The seed 0 is for no chance at all: then everything happens in order, and nothing by chance.
 #[derive(Debug, Clone)]
-pub(crate) struct Chance {
-    state: u64,
-    is_any: bool,
-}
+pub(crate) struct Chance(Option<Numbers>);
 
 impl Chance {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            state: seed,
-            is_any: seed != 0,
-        }
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        Self((seed != 0).then(|| Numbers::new(seed)))
     }
 
     /// Less than `limit`; 0 if that is 0, or without chance.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
-        if !self.is_any {
+        let Some(numbers) = &mut self.0 else {
             return 0;
-        }
+        };
         // It is less than a usize.
-        (self.next() % limit.max(1) as u64) as usize
+        (numbers.next() % limit.max(1) as u64) as usize
     }
 
     /// In so many of a hundred cases; never without chance.
     pub(crate) fn percent(&mut self, chance: usize) -> bool {
-        self.is_any && self.below(100) < chance
+        self.0.is_some() && self.below(100) < chance
     }
 }
 

@@ -10,7 +10,7 @@ use super::model::{self, Bind, LinkId, Version};
 use super::node::HostSettings;
 use crate::Client;
 pub use crate::client::audit::Audit;
-use crate::net::memory::{self, Name, Settings, Wish};
+use crate::net::memory::{self, Name, Settings};
 use crate::types::error::{Error, Result};
 use crate::types::requests::{ExchangeDeclare, QueueDeclare};
 
@@ -232,13 +232,13 @@ pub fn links(broker: &Broker) -> Vec<(u64, Option<String>)> {
 /// Resets one connection, at both ends.
 pub fn cut(broker: &Broker, link: u64) {
     broker.network.cut(link);
-    drop(broker.settled());
+    broker.settle();
 }
 
 /// Resets one connection at the client's end; the broker sees that when so long has passed.
 pub fn cut_unnoticed(broker: &Broker, link: u64, after: Duration) {
     broker.network.cut_unnoticed(link, after);
-    drop(broker.settled());
+    broker.settle();
 }
 
 /// So many bytes more pass, and then the connection is reset.
@@ -272,7 +272,7 @@ pub fn close(broker: &Broker, link: u64, code: u16, text: &str) {
         let mut state = broker.cluster.lock();
         state.node.close_link(now, LinkId(peer), code, text);
     }
-    drop(broker.settled());
+    broker.settle();
 }
 
 /// How a request ends its connection.
@@ -351,23 +351,9 @@ pub fn is_endless(error: &Error) -> bool {
 ///
 /// # Errors
 /// Those of [`Broker::poll`].
-pub fn poll_edges(
-    broker: &Broker,
-    client: &mut Client,
-    timeout: Option<Duration>,
-) -> Result<Readiness> {
-    let wish = Wish {
-        read: client.needs_read(),
-        write: client.needs_write(),
-        is_edge: true,
-        until: timeout.and_then(|timeout| broker.now().checked_add(timeout)),
-    };
-    let told = broker.network.poll(client.memory_link(), wish);
-    let told = told.map_err(|error| Error::Poll(std::sync::Arc::new(error)))?;
-    Ok(Readiness {
-        readable: told.read || told.ended,
-        writable: told.write,
-    })
+pub fn poll_edges(client: &mut Client, timeout: Option<Duration>) -> Result<Readiness> {
+    let (readable, writable) = client.poll_in_memory(true, timeout)?;
+    Ok(Readiness { readable, writable })
 }
 
 /// The messages that were published and taken from that one on: the number that each one's `message_id` is, and whether a

@@ -61,24 +61,9 @@ mod cluster;
 pub mod conformance;
 #[doc(hidden)]
 pub mod inside;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the simulation is to use the rest"
-)]
 mod model;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the simulation is to use the rest"
-)]
 mod node;
 mod program;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the simulation is to use the rest"
-)]
 mod session;
 mod trouble;
 mod values;

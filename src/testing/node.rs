@@ -9,10 +9,10 @@ use std::time::Instant;
 use super::chance::Chance;
 use super::model::{
     Bind, Caller, ConsumerKey, Event, ExchangeDeclare, Got, LinkId, Model, Outcome, Permissions,
-    Publish, Published, PublishedView, QueueDeclare, QueueDeclared, QueueView, Settings, Version,
+    Publish, Published, PublishedView, QueueDeclare, QueueDeclared, QueueView, Settings,
 };
+pub(crate) use super::session::Death;
 pub(crate) use super::session::HostSettings;
-pub(crate) use super::session::{Death, Missed};
 use super::session::{Session, Troubles, Turn};
 
 /// One RabbitMQ cluster: its virtual hosts, users, exchanges, queues; and the connections to it.
@@ -31,17 +31,9 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// With RabbitMQ 4's ways. The seed 0 leaves nothing to chance; with another one confirms come late and together,
-    /// frames of different channels change places, bodies are cut in odd places.
-    pub(crate) fn new(seed: u64) -> Self {
-        let settings = Settings {
-            version: Version::V4,
-            max_message_size: 16 * 1024 * 1024,
-        };
-        Self::with_settings(seed, settings)
-    }
-
-    pub(crate) fn with_settings(seed: u64, settings: Settings) -> Self {
+    /// The seed 0 leaves nothing to chance; with another one confirms come late and together, frames of different channels
+    /// change places, bodies are cut in odd places.
+    pub(crate) fn new(seed: u64, settings: Settings) -> Self {
         Self {
             model: Model::new(settings),
             sessions: BTreeMap::new(),
@@ -102,7 +94,7 @@ impl Node {
     pub(crate) fn disconnected(&mut self, now: Instant, link: LinkId) {
         self.advance(now);
         if let Some(mut session) = self.sessions.remove(&link) {
-            session.end(&mut self.turn(now));
+            session.end(&mut self.turn(now).1);
             self.tell();
         }
     }
@@ -211,11 +203,6 @@ impl Node {
         self.ask(|model| model.delete_queue(Caller::Operator(vhost), queue, false, false))
     }
 
-    /// How many messages went.
-    pub(crate) fn purge_queue(&mut self, vhost: &str, queue: &str) -> Outcome<u32> {
-        self.ask(|model| model.purge_queue(Caller::Operator(vhost), queue))
-    }
-
     pub(crate) fn declare_exchange(
         &mut self,
         vhost: &str,
@@ -231,15 +218,6 @@ impl Node {
     /// Binds a queue to an exchange.
     pub(crate) fn bind(&mut self, vhost: &str, bind: Bind<'_>) -> Outcome<()> {
         self.ask(|model| model.bind_queue(Caller::Operator(vhost), bind))
-    }
-
-    pub(crate) fn unbind(&mut self, vhost: &str, bind: Bind<'_>) -> Outcome<()> {
-        self.ask(|model| model.unbind_queue(Caller::Operator(vhost), bind))
-    }
-
-    /// Binds an exchange to another.
-    pub(crate) fn bind_exchange(&mut self, vhost: &str, bind: Bind<'_>) -> Outcome<()> {
-        self.ask(|model| model.bind_exchange(Caller::Operator(vhost), bind))
     }
 
     pub(crate) fn add_vhost(&mut self, vhost: &str) {
@@ -307,14 +285,16 @@ impl Node {
         self.tell();
     }
 
-    fn turn(&mut self, now: Instant) -> Turn<'_> {
-        Turn {
+    /// The sessions, and what one of them may use of the rest.
+    fn turn(&mut self, now: Instant) -> (&mut BTreeMap<LinkId, Session>, Turn<'_>) {
+        let turn = Turn {
             now,
             model: &mut self.model,
             chance: &mut self.chance,
             alarm: self.alarm.as_deref(),
             troubles: &mut self.troubles,
-        }
+        };
+        (&mut self.sessions, turn)
     }
 
     /// Reads what has come, frame by frame.
@@ -331,14 +311,8 @@ impl Node {
 
     /// Lets one session do something, and tells all what came of it.
     fn one(&mut self, now: Instant, link: LinkId, act: impl FnOnce(&mut Session, &mut Turn<'_>)) {
-        let mut turn = Turn {
-            now,
-            model: &mut self.model,
-            chance: &mut self.chance,
-            alarm: self.alarm.as_deref(),
-            troubles: &mut self.troubles,
-        };
-        if let Some(session) = self.sessions.get_mut(&link) {
+        let (sessions, mut turn) = self.turn(now);
+        if let Some(session) = sessions.get_mut(&link) {
             act(session, &mut turn);
             self.tell();
         }
@@ -368,14 +342,8 @@ impl Node {
             for event in events {
                 let (Event::Deliver { consumer, .. } | Event::Cancel(consumer)) = &event;
                 let ConsumerKey { channel, .. } = consumer;
-                let mut turn = Turn {
-                    now,
-                    model: &mut self.model,
-                    chance: &mut self.chance,
-                    alarm: self.alarm.as_deref(),
-                    troubles: &mut self.troubles,
-                };
-                if let Some(session) = self.sessions.get_mut(&channel.link) {
+                let (sessions, mut turn) = self.turn(now);
+                if let Some(session) = sessions.get_mut(&channel.link) {
                     session.tell(&mut turn, &event);
                 }
             }

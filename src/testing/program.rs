@@ -25,7 +25,6 @@ impl Broker {
         let publish = Publish {
             exchange,
             routing_key,
-            mandatory: message.mandatory,
             immediate: false,
             is_confirmed: false,
             properties: message.properties.clone(),

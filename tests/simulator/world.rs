@@ -139,7 +139,7 @@ pub(crate) fn poll(
     timeout: Duration,
 ) -> (bool, bool) {
     let readiness = if tells_edges {
-        inside::poll_edges(broker, client, Some(timeout))
+        inside::poll_edges(client, Some(timeout))
     } else {
         broker.poll(client, Some(timeout))
     };

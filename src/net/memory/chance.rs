@@ -1,18 +1,17 @@
-//! Numbers of chance, the same ones for the same seed.
+//! Numbers of chance, the same ones for the same seed (Sebastiano Vigna's SplitMix64).
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-#[derive(Debug)]
-pub(super) struct Chance(u64);
+#[derive(Debug, Clone)]
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// SplitMix64's next number.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -16,6 +16,7 @@ mod settings;
 mod sleep;
 mod state;
 
+pub(crate) use chance::Chance as Numbers;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use link::Direction;
 pub(crate) use lookup::Lookup;

@@ -149,11 +149,6 @@ impl Network {
         self.lock().names.refuses_all = refuses;
     }
 
-    /// What new connections will be like.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut self.lock().settings);
-    }
-
     /// The connections that are there, in the order in which they were begun, with the peer's number of each.
     pub(crate) fn links(&self) -> Vec<(u64, Option<u64>)> {
         let state = self.lock();
@@ -222,6 +217,7 @@ impl Network {
     }
 
     /// Whether the client's system takes no bytes for it.
+    #[cfg(test)]
     pub(crate) fn refuse_writes(&self, link: u64, refuses: bool) {
         self.with(link, |link, _| link.refuses_writes = refuses);
     }

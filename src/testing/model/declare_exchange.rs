@@ -107,39 +107,35 @@ impl Model {
     pub(crate) fn bind_exchange(&mut self, caller: Caller<'_>, bind: Bind<'_>) -> Outcome<()> {
         let actor = self.actor(caller)?;
         check_not_default(bind.destination)?;
-        let resource = Resource::exchange(&actor.vhost, bind.destination);
         let destination = Destination::Exchange(bind.destination.to_owned());
-        self.bind(&actor, resource, destination, bind)
+        self.bind(&actor, destination, bind)
     }
 
     pub(crate) fn unbind_exchange(&mut self, caller: Caller<'_>, bind: Bind<'_>) -> Outcome<()> {
         let actor = self.actor(caller)?;
         check_not_default(bind.destination)?;
-        let resource = Resource::exchange(&actor.vhost, bind.destination);
         let destination = Destination::Exchange(bind.destination.to_owned());
-        self.unbind(&actor, resource, destination, bind)
+        self.unbind(&actor, destination, bind)
     }
 
     pub(crate) fn bind_queue(&mut self, caller: Caller<'_>, bind: Bind<'_>) -> Outcome<()> {
         let actor = self.actor(caller)?;
         let (queue, routing_key) = self.queue_and_key(&actor, &bind)?;
-        let resource = Resource::queue(&actor.vhost, &queue);
         let bind = Bind {
             routing_key: &routing_key,
             ..bind
         };
-        self.bind(&actor, resource, Destination::Queue(queue.clone()), bind)
+        self.bind(&actor, Destination::Queue(queue), bind)
     }
 
     pub(crate) fn unbind_queue(&mut self, caller: Caller<'_>, bind: Bind<'_>) -> Outcome<()> {
         let actor = self.actor(caller)?;
         let (queue, routing_key) = self.queue_and_key(&actor, &bind)?;
-        let resource = Resource::queue(&actor.vhost, &queue);
         let bind = Bind {
             routing_key: &routing_key,
             ..bind
         };
-        self.unbind(&actor, resource, Destination::Queue(queue.clone()), bind)
+        self.unbind(&actor, Destination::Queue(queue), bind)
     }
 
     /// No queue and no key is the last declared queue's name, twice.
@@ -163,13 +159,8 @@ impl Model {
         self.check(actor, Right::Read, source)
     }
 
-    fn bind(
-        &mut self,
-        actor: &Actor,
-        resource: Resource<'_>,
-        destination: Destination,
-        bind: Bind<'_>,
-    ) -> Outcome<()> {
+    fn bind(&mut self, actor: &Actor, destination: Destination, bind: Bind<'_>) -> Outcome<()> {
+        let resource = destination.resource(&actor.vhost);
         let source = Resource::exchange(&actor.vhost, bind.source);
         self.check_binding(actor, resource, source)?;
         let owner = self.check_owner_of(actor, &destination);
@@ -200,13 +191,8 @@ impl Model {
     }
 
     /// What is not bound needs no unbinding.
-    fn unbind(
-        &mut self,
-        actor: &Actor,
-        resource: Resource<'_>,
-        destination: Destination,
-        bind: Bind<'_>,
-    ) -> Outcome<()> {
+    fn unbind(&mut self, actor: &Actor, destination: Destination, bind: Bind<'_>) -> Outcome<()> {
+        let resource = destination.resource(&actor.vhost);
         let source = Resource::exchange(&actor.vhost, bind.source);
         self.check_binding(actor, resource, source)?;
         let owner = self.check_owner_of(actor, &destination);

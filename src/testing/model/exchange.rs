@@ -2,7 +2,7 @@
 
 use super::refusal::{Outcome, Refusal};
 use super::request::Version;
-use super::resource::{erlang, type_name};
+use super::resource::{Resource, erlang, type_name};
 use crate::wire::{FieldTable, FieldValue};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,15 @@ pub(super) struct Exchange {
 pub(super) enum Destination {
     Queue(String),
     Exchange(String),
+}
+
+impl Destination {
+    pub(super) fn resource<'a>(&'a self, vhost: &'a str) -> Resource<'a> {
+        match self {
+            Self::Queue(name) => Resource::queue(vhost, name),
+            Self::Exchange(name) => Resource::exchange(vhost, name),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

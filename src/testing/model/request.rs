@@ -102,7 +102,6 @@ pub(crate) struct Consume<'a> {
 pub(crate) struct Publish<'a> {
     pub(crate) exchange: &'a str,
     pub(crate) routing_key: &'a str,
-    pub(crate) mandatory: bool,
     pub(crate) immediate: bool,
     /// The channel confirms: only then do the refusals that `nack_next` asks for count.
     pub(crate) is_confirmed: bool,
@@ -113,7 +112,7 @@ pub(crate) struct Publish<'a> {
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Published {
-    /// A `mandatory` one that is not is to be returned (312 NO_ROUTE), before it is confirmed.
+    /// A `mandatory` message that is not is to be returned (312 NO_ROUTE), before it is confirmed.
     pub(crate) is_routed: bool,
     /// `basic.ack`; if not, `basic.nack`.
     pub(crate) is_accepted: bool,

@@ -85,6 +85,7 @@ impl Model {
         Ok(())
     }
 
+    #[cfg(test)]
     pub(crate) fn has_user(&self, user: &str) -> bool {
         self.users.contains_key(user)
     }

@@ -38,7 +38,6 @@ impl Session {
             Publish {
                 exchange: &exchange,
                 routing_key: &routing_key,
-                mandatory,
                 immediate: publish.immediate,
                 is_confirmed,
                 properties: properties.clone(),

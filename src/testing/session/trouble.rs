@@ -21,6 +21,10 @@ pub(crate) enum Death {
 /// Somebody who was thrown out, for nothing came from him for two heartbeats.
 #[derive(Debug, Clone)]
 pub(crate) struct Missed {
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "programs are told by their names")
+    )]
     pub(crate) link: LinkId,
     /// What the client calls itself.
     pub(crate) name: String,

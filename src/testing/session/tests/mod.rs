@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use crate::testing::model::LinkId;
+use crate::testing::model::{LinkId, Settings, Version};
 use crate::testing::node::{HostSettings, Node};
 use crate::wire::{
     self, Arena, ContentHeader, FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD,
@@ -39,7 +39,13 @@ impl World {
 
     fn with_seed(seed: u64) -> Self {
         Self {
-            node: Node::new(seed),
+            node: Node::new(
+                seed,
+                Settings {
+                    version: Version::V4,
+                    max_message_size: 16 * 1024 * 1024,
+                },
+            ),
             now: Instant::now(),
             host: HostSettings::default(),
             capabilities: &[
