@@ -31,16 +31,27 @@ fn deaths(delivery: &Delivery) -> Vec<(String, String, i64)> {
     deaths.collect()
 }
 
+/// A queue whose dead letters go to that one.
+fn mortal(session: &mut Session, dead: &str, more: &[(&'static str, FieldValue)]) -> String {
+    let to_dead = [
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text(dead)),
+    ];
+    queue(session, &[more, &to_dead].concat())
+}
+
+/// Gets a queue's first message, and rejects it.
+fn reject(session: &mut Session, queue: &str) {
+    let got = session.basic_get(queue);
+    let delivery = session.wait(got).unwrap().unwrap();
+    session.basic_reject(delivery, Requeue::No).unwrap();
+}
+
 #[test]
 fn a_full_queue_drops_its_oldest_and_they_are_dead_letters() {
     let mut session = Session::new();
     let dead = session.queue();
-    let arguments = [
-        ("x-max-length", FieldValue::I32(2)),
-        ("x-dead-letter-exchange", text("")),
-        ("x-dead-letter-routing-key", text(&dead)),
-    ];
-    let full = queue(&mut session, &arguments);
+    let full = mortal(&mut session, &dead, &[("x-max-length", FieldValue::I32(2))]);
     for body in ["1", "2", "3", "4"] {
         publish(&mut session, "", &full, body);
     }
@@ -81,10 +92,8 @@ fn a_full_queue_may_refuse_what_is_too_much() {
         let arguments = [
             ("x-max-length", FieldValue::I32(1)),
             ("x-overflow", text(overflow)),
-            ("x-dead-letter-exchange", text("")),
-            ("x-dead-letter-routing-key", text(&dead)),
         ];
-        let full = queue(&mut session, &arguments);
+        let full = mortal(&mut session, &dead, &arguments);
         publish(&mut session, "", &full, "1");
         let refused = session.basic_publish("", &full, "2");
         let error = session.wait(refused).unwrap_err();
@@ -103,13 +112,12 @@ fn a_full_queue_may_refuse_what_is_too_much() {
 fn what_expires_is_a_dead_letter() {
     let mut session = Session::new();
     let dead = session.queue();
-    let arguments = [
-        ("x-message-ttl", FieldValue::I32(30)),
-        ("x-dead-letter-exchange", text("")),
-        ("x-dead-letter-routing-key", text(&dead)),
-    ];
-    let brief = queue(&mut session, &arguments);
-    let lasting = queue(&mut session, &arguments[1..]);
+    let brief = mortal(
+        &mut session,
+        &dead,
+        &[("x-message-ttl", FieldValue::I32(30))],
+    );
+    let lasting = mortal(&mut session, &dead, &[]);
     publish(&mut session, "", &brief, "by the queue");
     session.wait_for_messages(&dead, 1);
     let delivery = session.take(&dead).unwrap();
@@ -213,12 +221,11 @@ fn a_circle_of_dead_letters_that_nobody_breaks_ends() {
 fn a_time_of_zero_is_for_whoever_waits() {
     let mut session = Session::new();
     let dead = session.queue();
-    let arguments = [
-        ("x-message-ttl", FieldValue::I32(0)),
-        ("x-dead-letter-exchange", text("")),
-        ("x-dead-letter-routing-key", text(&dead)),
-    ];
-    let hasty = queue(&mut session, &arguments);
+    let hasty = mortal(
+        &mut session,
+        &dead,
+        &[("x-message-ttl", FieldValue::I32(0))],
+    );
     publish(&mut session, "", &hasty, "nobody waits");
     assert_eq!(bodies(&mut session, &dead, 1), "nobody waits");
     let consumer = session.basic_consume(Consume::new(&hasty).no_ack(true));
@@ -242,11 +249,6 @@ fn dead_letters_keep_their_key_unless_another_is_said_and_may_go_nowhere() {
         session.queue(),
     );
     bind(&mut session, &dead, &exchange, &source);
-    let reject = |session: &mut Session, queue: &str| {
-        let got = session.basic_get(queue);
-        let delivery = session.wait(got).unwrap().unwrap();
-        session.basic_reject(delivery, Requeue::No).unwrap();
-    };
     let message = Message::new("x").header("mine", 1).persistent();
     publish(&mut session, "", &source, message);
     reject(&mut session, &source);
@@ -271,11 +273,7 @@ fn dead_letters_keep_their_key_unless_another_is_said_and_may_go_nowhere() {
 fn a_queue_that_goes_makes_no_dead_letters() {
     let mut session = Session::new();
     let dead = session.queue();
-    let arguments = [
-        ("x-dead-letter-exchange", text("")),
-        ("x-dead-letter-routing-key", text(&dead)),
-    ];
-    let source = queue(&mut session, &arguments);
+    let source = mortal(&mut session, &dead, &[]);
     publish(&mut session, "", &source, "purged");
     assert_eq!(session.queue_purge(&source).wait(&mut session).unwrap(), 1);
     publish(&mut session, "", &source, "deleted");
@@ -288,16 +286,10 @@ fn a_queue_that_goes_makes_no_dead_letters() {
 fn the_deaths_of_a_message_that_is_published_again_are_its_own_since_rabbitmq_4() {
     let mut session = Session::new();
     let dead = session.queue();
-    let arguments = [
-        ("x-dead-letter-exchange", text("")),
-        ("x-dead-letter-routing-key", text(&dead)),
-    ];
-    let source = queue(&mut session, &arguments);
+    let source = mortal(&mut session, &dead, &[]);
     publish(&mut session, "", &source, "x");
     for round in 1..=2 {
-        let got = session.basic_get(&source);
-        let delivery = session.wait(got).unwrap().unwrap();
-        session.basic_reject(delivery, Requeue::No).unwrap();
+        reject(&mut session, &source);
         session.wait_for_messages(&dead, 1);
         let delivery = session.take(&dead).unwrap();
         let count = if is_rabbitmq_3() { round } else { 1 };
